@@ -1,0 +1,65 @@
+# Everything for somebody without ROS: `make test` and `make demo` set up what they need, from PyPI.
+# On a robot with ROS 2 nothing here is needed: colcon builds the package.
+
+PYTHON ?= python3
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+BIN = $(VENV)/bin
+# A second environment with nothing but the ROS 2 wheels and colcon, over which the tests in
+# test/packaging build the package as on a machine with ROS.
+ROS_VENV = $(VENV)-ros
+
+READY = $(VENV)/.ready
+ROS_READY = $(ROS_VENV)/.ready
+SOURCES = pyproject.toml constraints.txt setup.py CMakeLists.txt package.xml $(wildcard msg/*.msg)
+
+# A sourced ROS 2, or a Python of the wheels that runs us, must not mix with the wheels used here.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.DEFAULT_GOAL = help
+.PHONY: help setup test demo lint build-check clean
+
+help:  ## list these targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo '  Another Python: make PYTHON=python3.12 ..., in an environment of its own.'
+
+setup: $(READY)  ## make the virtual environment and build the messages into it
+
+test: $(READY) $(ROS_READY)  ## run the whole test suite
+	$(BIN)/python -m pytest
+
+demo: $(READY)  ## play a recorded drive through the node; leaves a video and a table of tracks
+	$(BIN)/videomt_demo
+
+lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/ament_flake8 $(wildcard *.py) $(wildcard videomt_ros launch test)
+	$(BIN)/ament_pep257 $(wildcard *.py) $(wildcard videomt_ros launch test)
+
+build-check: $(READY) $(ROS_READY)  ## build with pip and with colcon, and try what was built
+	$(BIN)/python -m pytest test/packaging
+
+clean:  ## remove what was built and the virtual environments
+	rm -rf build install log .venv* *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -r {} +
+
+$(READY): $(SOURCES)
+	@.ci/check_machine $(PYTHON)
+	@echo 'Setting up $(VENV): this takes minutes, and says nothing while all goes well.'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -U pip
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@# trackeval brings opencv-python, which replaces cv2 by one that wants libGL of the system.
+	$(BIN)/pip uninstall -q -y opencv-python
+	$(BIN)/pip install -q --no-deps --force-reinstall opencv-python-headless
+	touch $@
+
+$(ROS_READY): pyproject.toml | $(READY)
+	@echo 'Setting up $(ROS_VENV).'
+	$(PYTHON) -m venv $(ROS_VENV)
+	$(ROS_VENV)/bin/pip install -q -U pip
+	$(BIN)/python .ci/build_requirements.py | $(ROS_VENV)/bin/pip install -q -r /dev/stdin \
+		colcon-common-extensions pytest ros-kilted-ament-cmake-pytest \
+		ros-kilted-rclpy ros-kilted-rmw-fastrtps-cpp
+	touch $@
