@@ -1,0 +1,174 @@
+"""Every layout gives back the network it was written from; damaged files are told in a line."""
+
+from dataclasses import replace
+import json
+import pathlib
+import sys
+
+import pytest
+import torch
+from videomt_ros.network import CheckpointError, load_network, Preprocessing
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from networks import make_network, original_weights  # noqa: E402
+
+
+def assert_same_network(one, other, **changed):
+    assert other.config == replace(one.config, **changed)
+    expected, found = one.state_dict(), other.state_dict()
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+
+
+@pytest.mark.parametrize('fields', [
+    {}, {'num_registers': 0}, {'num_upscale_blocks': 1, 'patch_size': 8}, {'num_heads': 4},
+    {'backbone': 'dinov3', 'norm_queries': True, 'layer_norm_eps': 1e-5},
+    {'thing_classes': frozenset({1, 3}), 'class_names': ('floor', 'cup', 'wall', 'dog', 'x')},
+    {'preprocessing': Preprocessing('square', 64, mean=(1., 2., 3.))},
+])
+def test_our_folder_round_trip(fields, tmp_path):
+    network = make_network(**fields)
+    network.save_pretrained(tmp_path / 'made' / 'on demand')
+    assert_same_network(network, load_network(tmp_path / 'made' / 'on demand'))
+
+
+def test_folder_without_our_record_is_fed_as_its_processor_says(tmp_path):
+    network = make_network()
+    network.save_pretrained(tmp_path)
+    (tmp_path / 'videomt_ros.json').unlink()
+    assert load_network(tmp_path).config.preprocessing == Preprocessing('square', 64)
+    (tmp_path / 'video_preprocessor_config.json').write_text(json.dumps({
+        'size': {'height': 32, 'width': 32}, 'image_mean': [0.5] * 3, 'image_std': [0.25] * 3}))
+    rule = load_network(tmp_path).config.preprocessing
+    assert (rule.rule, rule.size) == ('square', 32)
+    assert rule.mean == pytest.approx((127.5,) * 3) and rule.std == pytest.approx((63.75,) * 3)
+
+
+@pytest.mark.parametrize('wrapped', [True, False])
+@pytest.mark.parametrize('fields', [
+    {'num_registers': 4}, {'num_registers': 0}, {'num_upscale_blocks': 3, 'patch_size': 32},
+    {'num_query_blocks': 3, 'hidden_size': 128, 'num_heads': 2, 'mlp_size': 300},
+])
+def test_original_dinov2_file(fields, wrapped, tmp_path):
+    network = make_network(**fields)
+    weights = original_weights(network)
+    path = tmp_path / 'model.pth'
+    torch.save({'model': weights, 'iteration': 5} if wrapped else weights, path)
+    loaded = load_network(path)
+    assert_same_network(
+        network, loaded, class_names=loaded.config.class_names,
+        preprocessing=loaded.config.preprocessing)
+    assert loaded.config.num_classes == 5 and loaded.config.preprocessing.rule == 'short_side'
+
+
+@pytest.mark.parametrize('fused', [True, False])
+def test_original_dinov3_file(fused, tmp_path):
+    network = make_network(backbone='dinov3', layer_norm_eps=1e-5, grid_size=40)
+    torch.save({'model': original_weights(network, fused)}, tmp_path / 'model.pth')
+    loaded = load_network(tmp_path / 'model.pth')
+    assert_same_network(
+        network, loaded, class_names=loaded.config.class_names,
+        preprocessing=loaded.config.preprocessing)
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'classes', 'grid', 'side', 'norm'),
+    [('dinov2', 40, 4, 448, False), ('dinov2', 25, 4, 544, False), ('dinov2', 124, 4, 720, False),
+     ('dinov3', 40, 40, 480, False), ('dinov3', 124, 80, 720, True)])
+def test_published_kinds_are_fed_as_the_paper_does(
+        backbone, classes, grid, side, norm, tmp_path):
+    network = make_network(
+        backbone=backbone, class_names=tuple(map(str, range(classes))), grid_size=grid,
+        thing_classes=frozenset())
+    torch.save({'model': original_weights(network)}, tmp_path / 'any name.pth')
+    config = load_network(tmp_path / 'any name.pth').config
+    assert config.preprocessing == Preprocessing('short_side', side)
+    assert config.norm_queries is norm
+    assert load_network(
+        tmp_path / 'any name.pth', norm_queries=not norm).config.norm_queries is not norm
+
+
+def test_heads_of_an_unusual_file_are_asked_for(tmp_path):
+    network = make_network(hidden_size=96, num_heads=4)
+    torch.save(original_weights(network), tmp_path / 'model.pth')
+    with pytest.raises(CheckpointError, match='96 channels.*num_heads'):
+        load_network(tmp_path / 'model.pth')
+    assert load_network(tmp_path / 'model.pth', num_heads=4).config.num_heads == 4
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_low_precision_keeps_norms_and_tokens(dtype, tmp_path):
+    make_network().save_pretrained(tmp_path)
+    network = load_network(tmp_path, dtype=dtype)
+    assert network.dtype is dtype
+    assert network.blocks[0].mlp.fc1.weight.dtype is dtype
+    assert network.norm.weight.dtype is network.queries.dtype is torch.float32
+    exact, pixels = load_network(tmp_path), torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        out, expected = network(pixels), exact(pixels)
+    assert out.state.queries.dtype is dtype and out.class_logits.dtype is torch.float32
+    torch.testing.assert_close(out.class_logits, expected.class_logits, atol=0.2, rtol=0.05)
+
+
+class TestFaults:
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        make_network().save_pretrained(tmp_path)
+        return tmp_path
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        torch.save({'model': original_weights(make_network())}, tmp_path / 'model.pth')
+        return tmp_path / 'model.pth'
+
+    def refuse(self, source, *parts):
+        with pytest.raises(CheckpointError) as caught:
+            load_network(source)
+        message = str(caught.value)
+        assert '\n' not in message
+        for part in parts:
+            assert part in message, message
+
+    def test_no_such_source(self):
+        self.refuse('/nowhere/model.pth', '/nowhere/model.pth', 'no such file')
+
+    def test_truncated_files(self, folder, file):
+        for path in (folder / 'model.safetensors', file):
+            path.write_bytes(path.read_bytes()[:-1000])
+        self.refuse(folder, 'model.safetensors')
+        self.refuse(file, str(file))
+
+    def test_foreign_files(self, tmp_path):
+        (tmp_path / 'text.pth').write_text('hello')
+        self.refuse(tmp_path / 'text.pth', 'text.pth', 'PyTorch')
+        torch.save({'model': {'conv.weight': torch.zeros(3)}}, tmp_path / 'other.pth')
+        self.refuse(tmp_path / 'other.pth', 'conv.weight', 'VidEoMT')
+        torch.save([1, 2], tmp_path / 'list.pth')
+        self.refuse(tmp_path / 'list.pth', 'list', 'dict of tensors')
+
+    def test_code_in_a_file_is_not_run(self, tmp_path):
+        torch.save({'model': pathlib.PurePosixPath('x')}, tmp_path / 'code.pth')
+        self.refuse(tmp_path / 'code.pth', 'plain tensors')
+
+    def test_missing_tensors(self, file):
+        weights = torch.load(file, weights_only=True)['model']
+        for name in ('backbone.q.weight', 'backbone.encoder.backbone.blocks.1.ls1.gamma'):
+            torch.save({k: v for k, v in weights.items() if k != name}, file)
+            self.refuse(file, str(file), 'missing')
+
+    def test_folder_of_another_model(self, folder):
+        record = json.loads((folder / 'config.json').read_text())
+        (folder / 'config.json').write_text(json.dumps({**record, 'model_type': 'vit'}))
+        self.refuse(folder, 'config.json', "'vit'")
+
+    def test_record_and_weights_disagree(self, folder):
+        record = json.loads((folder / 'config.json').read_text())
+        (folder / 'config.json').write_text(json.dumps({**record, 'num_queries': 5}))
+        self.refuse(folder, 'queries', '(9, 64)', '(5, 64)')
+
+    def test_incomplete_folder(self, folder, tmp_path_factory):
+        (folder / 'model.safetensors').unlink()
+        self.refuse(folder, 'model.safetensors')
+        self.refuse(tmp_path_factory.mktemp('empty'), 'config.json')

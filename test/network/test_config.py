@@ -1,0 +1,24 @@
+"""Records that do not fit together are refused in a sentence."""
+
+import pytest
+from videomt_ros.network import NetworkConfig, Preprocessing
+
+
+@pytest.mark.parametrize(('fields', 'message'), [
+    ({'hidden_size': 10, 'num_heads': 3}, 'hidden_size 10 .* num_heads 3'),
+    ({'num_query_blocks': 13}, 'num_query_blocks 13'),
+    ({'backbone': 'resnet'}, "'resnet'"),
+    ({'class_names': (), 'thing_classes': frozenset()}, 'class_names is empty'),
+    ({'thing_classes': frozenset({40})}, 'thing_classes'),
+    ({'backbone': 'dinov3', 'hidden_size': 12, 'num_heads': 2}, 'multiple of 4'),
+])
+def test_network_config(fields, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(**fields)
+
+
+@pytest.mark.parametrize(('fields', 'message'), [
+    ({'rule': 'crop'}, "'crop'"), ({'size': 0}, 'size 0')])
+def test_preprocessing(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(**fields)

@@ -1,0 +1,118 @@
+"""The memory goes in and comes out; rows do not touch each other; any size is taken."""
+
+import pathlib
+import sys
+
+import pytest
+import torch
+from torch.nn import functional
+from videomt_ros.network import QueryState
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from networks import make_network  # noqa: E402
+
+
+@pytest.fixture(params=[
+    {}, {'norm_queries': True}, {'backbone': 'dinov3', 'layer_norm_eps': 1e-5}],
+    ids=['dinov2', 'norm_queries', 'dinov3'], scope='module')
+def network(request):
+    return make_network(**request.param)
+
+
+@pytest.fixture(autouse=True)
+def without_gradients():
+    with torch.inference_mode():
+        yield
+
+
+def close(one, other):
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_three_cameras_in_a_batch_equal_three_single_runs(network):
+    videos = torch.randn(3, 4, 3, 48, 80)
+    state, states = None, [None] * 3
+    for t in range(4):
+        out = network(videos[:, t], state)
+        state = out.state
+        for row in range(3):
+            alone = network(videos[row:row + 1, t], states[row])
+            states[row] = alone.state
+            close(out.class_logits[row], alone.class_logits[0])
+            close(out.mask_logits[row], alone.mask_logits[0])
+
+
+def test_resetting_one_row_resets_that_row_alone(network):
+    frames = torch.randn(3, 2, 3, 64, 64)
+    before = network(frames[:, 0]).state
+    kept = before.queries.clone()
+    reset = before.reset(1)
+    assert torch.equal(before.queries, kept)
+    out, old = network(frames[:, 1], reset), network(frames[:, 1], before)
+    new = network(frames[:, 1])
+    for row, expected in ((0, old), (1, new), (2, old)):
+        close(out.class_logits[row], expected.class_logits[row])
+    assert not torch.allclose(old.class_logits[1], new.class_logits[1], atol=1e-2)
+
+
+def test_rows_can_be_batched_anew(network):
+    frames = torch.randn(2, 3, 64, 64)
+    state = network(frames).state
+    swapped = QueryState.cat([state.row(1), state.row(0)])
+    close(network(frames.flip(0), swapped).class_logits,
+          network(frames, state).class_logits.flip(0))
+
+
+def test_first_frame_starts_with_the_learnt_queries_themselves(network):
+    pixels = torch.randn(1, 3, 64, 64)
+    close(network(pixels, network.initial_state(1)).class_logits, network(pixels).class_logits)
+    assert torch.equal(network.initial_state(2).queries[1], network.queries)
+
+
+def test_masks_of_some_slots_are_those_of_all(network):
+    out = network(torch.randn(2, 3, 48, 64))
+    assert out.mask_logits.shape == (2, 9, 12, 16)
+    close(out.mask_logits_of(1, [7, 0, 3]), out.mask_logits[1, [7, 0, 3]])
+    assert out.mask_logits_of(0, []).shape == (0, 12, 16)
+
+
+def test_early_blocks_may_run_on_several_frames_at_once(network):
+    video = torch.randn(3, 3, 48, 64)
+    ahead, state, expected_state = network.encode(video), None, None
+    for t in range(3):
+        out = network.step(ahead.row(t), state)
+        expected = network(video[t:t + 1], expected_state)
+        state, expected_state = out.state, expected.state
+        close(out.mask_logits, expected.mask_logits)
+
+
+def test_positions_are_resized_as_timm_does():
+    network = make_network()
+    table = network.embed.positions.view(1, 4, 4, -1).permute(0, 3, 1, 2)
+    expected = functional.interpolate(
+        table, (3, 7), mode='bicubic', antialias=True, align_corners=False)
+    pixels = torch.zeros(1, 3, 48, 112)
+    tokens = network.embed(pixels)[0, 5:]
+    bare = network.embed.projection(pixels).flatten(2)[0].T
+    close(tokens - bare, expected.flatten(2)[0].T)
+
+
+def test_resized_positions_follow_the_weights():
+    network = make_network()
+    pixels = torch.zeros(1, 3, 48, 112)
+    before = network.embed(pixels)
+    weights = {name: tensor * 2 for name, tensor in network.embed.state_dict().items()}
+    network.embed.load_state_dict(weights)
+    close(network.embed(pixels), before * 2)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 60, 64), (1, 3, 0, 64), (1, 4, 64, 64), (3, 64, 64)])
+def test_unusable_pixels_are_refused(network, shape):
+    with pytest.raises(ValueError, match=r'pixels have shape .*multiples of the patch size 16'):
+        network(torch.zeros(shape))
+
+
+def test_memory_of_another_batch_is_refused(network):
+    state = network.initial_state(2)
+    with pytest.raises(ValueError, match=r'\(2, 9, 64\).*expected \(3, 9, 64\)'):
+        network(torch.zeros(3, 3, 64, 64), state)

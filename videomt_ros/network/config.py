@@ -1,0 +1,125 @@
+"""What a VidEoMT network is and how its weights want to be fed, as two frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Channels = tuple[float, float, float]
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+RESIZE_RULES = ('short_side', 'square')
+BACKBONES = ('dinov2', 'dinov3')
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """
+    How frames are resized and normalised before they reach the network.
+
+    :param rule: ``short_side`` keeps the aspect ratio, brings the shorter side to ``size`` and
+        pads right and bottom to ``multiple`` (detectron2's ResizeShortestEdge and ImageList, as
+        the paper evaluates); ``square`` stretches to ``size`` x ``size`` (Hugging Face).
+    :param size: pixels of the shorter side, or of the square's side.
+    :param max_size: cap of the longer side in pixels; ``short_side`` only.
+    :param multiple: the padded sides are multiples of this many pixels; ``short_side`` only.
+    :param mean: subtracted from RGB values in 0..255.
+    :param std: divides RGB values in 0..255 after that.
+    :raises ValueError: for an unknown rule or a size that is not positive.
+    """
+
+    rule: str = 'short_side'
+    size: int = 448
+    max_size: int = 1333
+    multiple: int = 32
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.rule not in RESIZE_RULES:
+            raise ValueError(f'preprocessing rule {self.rule!r}: expected one of {RESIZE_RULES}')
+        if min(self.size, self.max_size, self.multiple) <= 0:
+            raise ValueError(
+                f'preprocessing size {self.size}, max_size {self.max_size} and multiple '
+                f'{self.multiple}: expected positive numbers of pixels')
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """
+    Architecture, classes and preprocessing of one VidEoMT checkpoint.
+
+    The defaults are ViT-S with DINOv2 as trained on YouTube-VIS (40 classes named by number).
+
+    :param hidden_size: channels C of every token.
+    :param num_layers: transformer blocks L.
+    :param num_heads: attention heads of each block.
+    :param mlp_size: hidden channels of each block's MLP.
+    :param patch_size: side of a patch in pixels.
+    :param num_registers: register tokens beside the class token.
+    :param num_queries: object queries Q.
+    :param num_query_blocks: the last so many blocks see the queries.
+    :param num_upscale_blocks: each doubles the resolution of the patch features.
+    :param grid_size: side of the stored square position table in patches; unused by dinov3.
+    :param layer_norm_eps: epsilon of the blocks' and the final LayerNorm.
+    :param backbone: ``dinov2`` (learnt positions) or ``dinov3`` (rotary embedding).
+    :param norm_queries: propagate the queries after the final LayerNorm instead of before it.
+    :param class_names: K names in the order of the class head.
+    :param thing_classes: indices of the classes that are countable things; the rest is stuff.
+    :param preprocessing: how the weights want to be fed.
+    :raises ValueError: when the numbers do not fit together; the message names which.
+    """
+
+    hidden_size: int = 384
+    num_layers: int = 12
+    num_heads: int = 6
+    mlp_size: int = 1536
+    patch_size: int = 16
+    num_registers: int = 4
+    num_queries: int = 200
+    num_query_blocks: int = 3
+    num_upscale_blocks: int = 2
+    grid_size: int = 40
+    layer_norm_eps: float = 1e-6
+    backbone: str = 'dinov2'
+    norm_queries: bool = False
+    class_names: tuple[str, ...] = tuple(str(i) for i in range(40))
+    thing_classes: frozenset[int] = frozenset(range(40))
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f'backbone {self.backbone!r}: expected one of {BACKBONES}')
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f'hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}')
+        if self.backbone == 'dinov3' and self.head_size % 4:
+            raise ValueError(
+                f'head size {self.head_size} (hidden_size / num_heads): the rotary embedding of '
+                f'dinov3 expects a multiple of 4')
+        if not 0 < self.num_query_blocks <= self.num_layers:
+            raise ValueError(
+                f'num_query_blocks {self.num_query_blocks}: expected 1 to num_layers '
+                f'({self.num_layers})')
+        if not self.class_names:
+            raise ValueError('class_names is empty: expected at least one class')
+        if not all(0 <= c < self.num_classes for c in self.thing_classes):
+            raise ValueError(
+                f'thing_classes {sorted(self.thing_classes)}: expected indices of the '
+                f'{self.num_classes} classes')
+
+    @property
+    def num_classes(self) -> int:
+        """Count the classes K, without the no-object class."""
+        return len(self.class_names)
+
+    @property
+    def head_size(self) -> int:
+        """Give the channels of one attention head."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def image_size(self) -> int:
+        """Give the side in pixels of the square image that the position table was made for."""
+        return self.grid_size * self.patch_size
