@@ -1,0 +1,1 @@
+"""Command line programs; may import anything below them."""

@@ -1,0 +1,1 @@
+"""Train and evaluate VidEoMT: a simulated robot camera, data sets, losses, trainer and metrics."""

@@ -1,0 +1,189 @@
+"""Writes simulated scenes as a data set in YouTube-VIS JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import islice
+import json
+import multiprocessing
+import os
+from pathlib import Path
+import shutil
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+from tqdm import tqdm
+
+from .catalogue import CLASS_NAMES
+from .frame import SimConfig, SimFrame
+from .world import Simulation
+
+ANNOTATIONS = 'annotations.json'
+_SAVE_EVERY = 10
+
+Record = dict[str, Any]
+
+
+def scene_name(seed: int) -> str:
+    """
+    Name a scene's folder of frames.
+
+    :param seed: the scene's seed.
+    :returns: the seed with leading zeros.
+    """
+    return f'{seed:07d}'
+
+
+def _encode(mask: NDArray[np.bool_]) -> Record:
+    """Encode a mask as COCO's compressed run lengths, in types that JSON can hold."""
+    code = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {'size': [int(side) for side in code['size']], 'counts': code['counts'].decode('ascii')}
+
+
+class _Tracks:
+    """Gathers the annotations of a scene frame by frame."""
+
+    def __init__(self, video_id: int) -> None:
+        self._video_id = video_id
+        self._records: dict[int, Record] = {}
+
+    def add(self, frame: SimFrame) -> None:
+        """Add a frame's masks; an object that is not present gets nulls."""
+        for view in frame.objects:
+            record = self._records.setdefault(view.instance_id, {
+                'video_id': self._video_id, 'category_id': view.class_id + 1, 'iscrowd': 0,
+                'instance_id': view.instance_id, 'segmentations': [], 'bboxes': [], 'areas': [],
+                'visibilities': []})
+            code = _encode(frame.ids == view.instance_id) if view.present else None
+            record['segmentations'].append(code)
+            record['bboxes'].append(None if code is None else rle.toBbox(code).tolist())
+            record['areas'].append(None if code is None else view.pixels)
+            record['visibilities'].append(round(view.visible, 3))
+
+    def records(self) -> list[Record]:
+        """Give the annotations of the objects that are present at least once."""
+        return [record for record in self._records.values() if any(record['segmentations'])]
+
+
+def write_scene(folder: Path, seed: int, frames: int, config: SimConfig,
+                quality: int = 92) -> tuple[Record, list[Record]]:
+    """
+    Render one scene to JPEG files.
+
+    :param folder: the data set's folder.
+    :param seed: the scene.
+    :param frames: how many frames.
+    :param config: size, rate and number of objects.
+    :param quality: JPEG quality, 0..100.
+    :returns: the scene's entry of `videos`, and its annotations, which lack their `id`.
+    :raises OSError: when a frame cannot be written.
+    """
+    name = scene_name(seed)
+    target, partial_folder = folder / 'frames' / name, folder / 'frames' / f'{name}.partial'
+    for stale in (target, partial_folder):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial_folder.mkdir(parents=True)
+    tracks = _Tracks(seed + 1)
+    files = []
+    with Simulation(seed, config) as simulation:
+        for frame in islice(simulation, frames):
+            file = f'{frame.index:05d}.jpg'
+            picture = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
+            if not cv2.imwrite(str(partial_folder / file), picture,
+                               [cv2.IMWRITE_JPEG_QUALITY, quality]):
+                raise OSError(f'{partial_folder / file}: the frame could not be written')
+            files.append(f'frames/{name}/{file}')
+            tracks.add(frame)
+    # A folder under its final name is complete, whatever ends the program early.
+    partial_folder.rename(target)
+    video = {'id': seed + 1, 'seed': seed, 'file_names': files, 'width': config.width,
+             'height': config.height, 'length': frames}
+    return video, tracks.records()
+
+
+def _save(folder: Path, videos: list[Record], annotations: list[Record],
+          config: SimConfig) -> None:
+    for number, annotation in enumerate(annotations, start=1):
+        annotation['id'] = number
+    document = {
+        'info': {'description': 'simulated robot camera of videomt_ros', 'rate': config.rate,
+                 'min_visible': config.min_visible},
+        'categories': [{'id': number, 'name': name, 'supercategory': 'object', 'isthing': 1}
+                       for number, name in enumerate(CLASS_NAMES, start=1)],
+        'videos': videos, 'annotations': annotations}
+    draft = folder / f'{ANNOTATIONS}.partial'
+    draft.write_text(json.dumps(document), encoding='utf-8')
+    os.replace(draft, folder / ANNOTATIONS)
+
+
+def _load(folder: Path, frames: int, config: SimConfig) -> tuple[list[Record], list[Record]]:
+    """Read what an earlier run has written, and check that it fits to this one."""
+    path = folder / ANNOTATIONS
+    if not path.exists():
+        return [], []
+    document = json.loads(path.read_text(encoding='utf-8'))
+    names = [category['name'] for category in document['categories']]
+    wanted = (config.width, config.height, frames)
+    kinds = {(v['width'], v['height'], v['length']) for v in document['videos']}
+    info = document['info']
+    settings = (info['rate'], info['min_visible'])
+    if names != list(CLASS_NAMES) or kinds - {wanted} or settings != (
+            config.rate, config.min_visible):
+        raise ValueError(f'{path} holds another data set (classes, size, length, rate or '
+                         'visibility differ); name another folder')
+    return document['videos'], document['annotations']
+
+
+def _scenes(folder: Path, seeds: list[int], frames: int, config: SimConfig, quality: int,
+            jobs: int) -> Iterator[tuple[Record, list[Record]]]:
+    work = partial(write_scene, folder, frames=frames, config=config, quality=quality)
+    if jobs == 1:
+        yield from map(work, seeds)
+        return
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        yield from pool.map(work, seeds)
+
+
+def write_dataset(folder: str | Path, seeds: Iterable[int], frames: int = 60,
+                  config: SimConfig | None = None, quality: int = 92, jobs: int = 1,
+                  progress: bool = True) -> Path:
+    """
+    Render scenes into a data set in YouTube-VIS JSON.
+
+    The folder holds `annotations.json` and `frames/<scene>/<00000>.jpg`; `file_names` are
+    relative to the folder. An object that is not present in a frame (SimConfig.min_visible) has
+    null there. Scenes that the folder already holds are kept, so an interrupted run goes on.
+
+    :param folder: where to write; made if it is missing.
+    :param seeds: the scenes.
+    :param frames: frames of each scene.
+    :param config: size, rate and number of objects; None for the defaults.
+    :param quality: JPEG quality, 0..100.
+    :param jobs: number of processes.
+    :param progress: whether to show a progress bar.
+    :returns: the path of `annotations.json`.
+    :raises ValueError: when the folder holds a data set of another kind, or a count is below 1.
+    """
+    for name, count in (('frames', frames), ('jobs', jobs)):
+        if count < 1:
+            raise ValueError(f'{name} is {count}, expected at least 1')
+    folder, config = Path(folder), config or SimConfig()
+    folder.mkdir(parents=True, exist_ok=True)
+    videos, annotations = _load(folder, frames, config)
+    done = {video['seed'] for video in videos}
+    missing = [seed for seed in seeds if seed not in done]
+    scenes = _scenes(folder, missing, frames, config, quality, jobs)
+    for count, (video, records) in enumerate(
+            tqdm(scenes, total=len(missing), unit='scene', disable=not progress), start=1):
+        videos.append(video)
+        annotations.extend(records)
+        if count % _SAVE_EVERY == 0:
+            _save(folder, videos, annotations, config)
+    _save(folder, videos, annotations, config)
+    return folder / ANNOTATIONS
