@@ -1,0 +1,201 @@
+"""
+Which track goes on in which query slot, and which slots show something new.
+
+Four steps, each on what the one before has left:
+
+1. A track goes on in its own slot, unless the slot shows another object now.
+2. Of two tracks of one class on one mask, the one that was there before goes on.
+3. A track that has not gone on moves to a free slot that shows its class where it was last seen.
+4. What free slots show beside that, and no track shows already, is new.
+
+Everything here is NumPy on masks at the network's resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .evidence import ClassReading
+from .result import TrackState
+
+if TYPE_CHECKING:
+    from .tracks import Track, TrackRules
+
+# Masks whose intersection over union is smaller are of things in different places.
+_APART = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Sightings:
+    """
+    What some slots show in a frame, at the network's resolution.
+
+    :param slots: (n,) the slots.
+    :param shares: (n,) area of each mask as a share of the frame, 0..1.
+    :param chances: (n,) mean probability of each mask over its pixels, 0..1.
+    :param masks: (n, p) bool, flattened.
+    """
+
+    slots: np.ndarray
+    shares: np.ndarray
+    chances: np.ndarray
+    masks: np.ndarray
+
+    @staticmethod
+    def of(slots: np.ndarray, logits: np.ndarray) -> Sightings:
+        """
+        Measure masks.
+
+        :param slots: (n,) the slots.
+        :param logits: (n, h, w) their mask logits, without padding.
+        :returns: the sightings.
+        """
+        logits = logits.reshape(len(slots), logits.shape[1] * logits.shape[2])
+        masks = logits > 0
+        areas = masks.sum(axis=1)
+        chances = 1 / (1 + np.exp(-logits[masks]))  # of the masks' pixels, one mask after another
+        owner = np.repeat(np.arange(len(slots)), areas)
+        sums = np.bincount(owner, chances, minlength=len(slots))
+        return Sightings(slots, areas / logits.shape[1], sums / np.maximum(areas, 1), masks)
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """
+    How the sightings of a frame go with the tracks.
+
+    :param carried: the index of its sighting for each track that goes on.
+    :param ousted: tracks whose slot shows another object now.
+    :param new: indices of the sightings that no track has, best first.
+    """
+
+    carried: dict[Track, int]
+    ousted: list[Track]
+    new: list[int]
+
+
+def match(
+    tracks: Sequence[Track], reading: ClassReading, sightings: Sightings, rules: TrackRules,
+) -> Match:
+    """
+    Judge the sightings of a frame.
+
+    :param tracks: that have not ended.
+    :param reading: classes of all slots in this frame.
+    :param sightings: masks of the slots whose class passed.
+    :param rules: thresholds.
+    :returns: who goes on, who lost its slot, and what is new.
+    """
+    matcher = _Matcher(tracks, reading, sightings, rules)
+    matcher.stay()
+    matcher.drop_duplicates()
+    matcher.move()
+    return Match(matcher.carried, matcher.ousted, matcher.rest())
+
+
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """
+    Compare masks with each other.
+
+    :param a: (n, p) bool.
+    :param b: (m, p) bool.
+    :returns: (n, m) intersection over union, 0..1; 0 for two empty masks.
+    """
+    common = np.zeros((len(a), len(b)), dtype=np.float32)
+    # Small products stay in the calling thread: see _TILE_ROWS in upsample.py.
+    step = max(512, 2 ** 18 // max(1, common.size))
+    for start in range(0, a.shape[1], step):
+        part = np.s_[:, start:start + step]
+        common += a[part].astype(np.float32) @ b[part].astype(np.float32).T
+    either = a.sum(axis=1)[:, None] + b.sum(axis=1)[None] - common
+    shares: np.ndarray = common / np.maximum(either, 1)
+    return shares
+
+
+class _Matcher:
+    """The sightings of one frame while they are judged, step by step."""
+
+    def __init__(self, tracks: Sequence[Track], reading: ClassReading, sightings: Sightings,
+                 rules: TrackRules) -> None:
+        slots = sightings.slots
+        self.carried: dict[Track, int] = {}
+        self.ousted: list[Track] = []
+        self._tracks = tracks
+        self._rules = rules
+        self._slots = slots
+        self._shown = (sightings.shares > 0) & (sightings.shares >= rules.min_area)
+        self._classes = reading.frame_class[slots].copy()  # of carried ones, the track's class
+        self._evidence_class = reading.evidence_class[slots]
+        self._wanted = reading.evidence_score[slots] >= 0
+        self._kept = reading.evidence_score[slots] * sightings.chances >= rules.keep_score
+        self._scores = reading.frame_score[slots] * sightings.chances
+        self._fires = self._scores >= rules.start_score
+        self._mutual = overlaps(sightings.masks, sightings.masks)
+        last = [track.mask for track in tracks]
+        self._with_last = overlaps(
+            sightings.masks, np.stack(last) if last else sightings.masks[:0])
+        self._place = {track: j for j, track in enumerate(tracks)}
+
+    def stay(self) -> None:
+        """Let tracks go on in their own slots, or lose them to another object."""
+        index_of = {int(self._slots[i]): int(i) for i in np.flatnonzero(self._shown)}
+        for j, track in enumerate(self._tracks):
+            i = -1 if track.slot is None else index_of.get(track.slot, -1)
+            if i < 0:
+                continue
+            if (self._fires[i] and self._classes[i] != track.class_id
+                    and self._with_last[i, j] < _APART):
+                self.ousted.append(track)
+            elif self._wanted[i] and (self._kept[i] or self._fires[i]):
+                self.carried[track] = i
+                self._classes[i] = self._evidence_class[i]
+
+    def drop_duplicates(self) -> None:
+        """Of several tracks on one object, let only the one go on that was there before."""
+        def precedence(item: tuple[Track, int]) -> tuple[bool, bool, int]:
+            track, i = item
+            came_from_elsewhere = self._with_last[i, self._place[track]] < self._rules.move_overlap
+            return track.state is TrackState.LOST, bool(came_from_elsewhere), track.track_id
+
+        ordered = sorted(self.carried.items(), key=precedence)
+        self.carried = {}
+        for track, i in ordered:
+            if not self._is_one_of(i, list(self.carried.values())):
+                self.carried[track] = i
+
+    def move(self) -> None:
+        """Let tracks go on in free slots that show their class where they were last seen."""
+        free = self._free()
+        unseen = [j for j, track in enumerate(self._tracks) if track not in self.carried]
+        pairs = [(i, j) for i in free for j in unseen
+                 if self._with_last[i, j] >= self._rules.move_overlap
+                 and self._classes[i] == self._tracks[j].class_id]
+        taken: set[int] = set()
+        for i, j in sorted(pairs, key=lambda pair: -self._with_last[pair]):
+            if i not in taken and self._tracks[j] not in self.carried:
+                taken.add(i)
+                self.carried[self._tracks[j]] = i
+
+    def rest(self) -> list[int]:
+        """List what free slots show and no track has, best first, each object once."""
+        new: list[int] = []
+        for i in sorted(self._free(), key=lambda i: -self._scores[i]):
+            if not self._is_one_of(i, new):
+                new.append(i)
+        return new
+
+    def _free(self) -> list[int]:
+        owned = {track.slot for track in self._tracks if track not in self.ousted}
+        used = list(self.carried.values())
+        return [i for i in np.flatnonzero(self._shown & self._fires).tolist()
+                if int(self._slots[i]) not in owned and i not in used
+                and not self._is_one_of(i, used)]
+
+    def _is_one_of(self, i: int, others: list[int]) -> bool:
+        """Tell whether one of some other sightings is of the same object."""
+        return bool(np.any((self._classes[others] == self._classes[i])
+                           & (self._mutual[i, others] >= self._rules.duplicate_overlap)))
