@@ -1,0 +1,125 @@
+"""A data set to measure on: YouTube-VIS JSON and the frames beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .tracks import compressed, ScoredTrack
+from ..config import DataSource
+from ..data import read_source
+
+FILE = 'annotations.json'
+
+
+@dataclass(frozen=True)
+class AnnotatedVideo:
+    """
+    One video with its objects.
+
+    :param video_id: its number in the file.
+    :param files: paths of its T frames.
+    :param height: of the frames in pixels.
+    :param width: of the frames in pixels.
+    :param tracks: its objects, with T masks each.
+    """
+
+    video_id: int
+    files: tuple[Path, ...]
+    height: int
+    width: int
+    tracks: tuple[ScoredTrack, ...]
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """
+        Read the frames, one after the other.
+
+        :returns: (H, W, 3) uint8 RGB each.
+        :raises OSError: when one cannot be read.
+        :raises ValueError: when one has another size than the file says.
+        """
+        for path in self.files:
+            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if picture is None:
+                raise OSError(f'{path}: cannot be read as a picture')
+            if picture.shape[:2] != (self.height, self.width):
+                raise ValueError(
+                    f'{path}: is {picture.shape[1]}x{picture.shape[0]}; expected '
+                    f'{self.width}x{self.height}, as the annotations say')
+            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """
+    A data set.
+
+    :param path: of its JSON file.
+    :param class_names: in the order of the categories' ids.
+    :param category_ids: the id of each.
+    :param videos: all of them, also those without objects.
+    :param fps: frames of a second, as `info.rate` says; None where the file does not.
+    """
+
+    path: Path
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    videos: tuple[AnnotatedVideo, ...]
+    fps: float | None
+
+
+def read_ground_truth(path: str | Path, images: str = '') -> GroundTruth:
+    """
+    Read a data set's annotations; frames stay on disk.
+
+    :param path: a folder with `annotations.json`, or a file in YouTube-VIS JSON.
+    :param images: folder that the file names are relative to; empty is the file's own.
+    :returns: the data set.
+    :raises ConfigError: when the file is not what is expected.
+    :raises ValueError: when a track does not fit to its video.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE
+    names, annotated = read_source(DataSource(str(path), images))
+    # What training does not need and the reader so does not give: ids, rate, empty videos.
+    content = json.loads(path.read_text(encoding='utf-8'))
+    if 'videos' not in content:
+        raise ValueError(f'{path}: has images and no videos; expected YouTube-VIS JSON')
+    by_file = {video.files[0]: video for video in annotated}
+    root = Path(images) if images else path.parent
+    videos = []
+    for record in content['videos']:
+        files = tuple(root / name for name in record['file_names'])
+        if not files:
+            raise ValueError(f'{path}: video {record["id"]} has no frames; expected at least one')
+        known = by_file.get(files[0])
+        tracks = () if known is None else tuple(
+            _track(track.label, track.segments, record, path) for track in known.tracks)
+        videos.append(AnnotatedVideo(
+            record['id'], files, record['height'], record['width'], tracks))
+    return GroundTruth(
+        path, names, tuple(sorted(category['id'] for category in content['categories'])),
+        tuple(videos), _rate(content))
+
+
+def _track(
+    label: int, segments: tuple[Any, ...], video: Mapping[str, Any], path: Path,
+) -> ScoredTrack:
+    try:
+        return ScoredTrack(
+            label, tuple(compressed(s, video['height'], video['width']) for s in segments))
+    except ValueError as error:
+        raise ValueError(f'{path}: video {video["id"]}: {error}') from error
+
+
+def _rate(content: Mapping[str, Any]) -> float | None:
+    info = content.get('info')
+    rate = info.get('rate') if isinstance(info, dict) else None
+    return float(rate) if isinstance(rate, (int, float)) and rate > 0 else None

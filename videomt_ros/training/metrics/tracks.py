@@ -1,0 +1,81 @@
+"""The plain data that the instance metrics work on: objects as one mask a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+Rle = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoredTrack:
+    """
+    One object over a whole video, annotated or predicted.
+
+    :param class_id: index of its class, 0 and up.
+    :param masks: for each frame of the video COCO's compressed run lengths, or None where there is
+        nothing of it. An empty mask means the same as None.
+    :param score: how sure it is, any scale on which more is better; 1 for annotations.
+    """
+
+    class_id: int
+    masks: tuple[Rle | None, ...]
+    score: float = 1.0
+
+
+def encode(mask: np.ndarray) -> Rle:
+    """
+    Compress a mask.
+
+    :param mask: (H, W) bool.
+    :returns: COCO's compressed run lengths, in types that JSON can hold.
+    """
+    code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {'size': [int(side) for side in code['size']], 'counts': code['counts'].decode('ascii')}
+
+
+def compressed(segment: Any, height: int, width: int) -> Rle | None:
+    """
+    Bring a segment as annotation files have it into compressed run lengths.
+
+    :param segment: COCO run lengths, compressed or as a list, or polygons; None for nothing.
+    :param height: of the frame in pixels.
+    :param width: of the frame in pixels.
+    :returns: compressed run lengths; None for nothing.
+    :raises ValueError: when it is of another frame size or nothing of the three.
+    """
+    if not segment:
+        return None
+    try:
+        if isinstance(segment, list):
+            segment = coco_mask.merge(coco_mask.frPyObjects(segment, height, width))
+        elif isinstance(segment['counts'], list):
+            segment = coco_mask.frPyObjects(segment, *segment['size'])
+        size, counts = tuple(segment['size']), segment['counts']
+        if not isinstance(counts, (str, bytes)):
+            raise TypeError(f'counts are {counts!r}')
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(
+            f'a segmentation is {str(segment)[:60]}; expected run lengths (size, counts), '
+            f'polygons or null') from error
+    if size != (height, width):
+        raise ValueError(
+            f'a segmentation has the size {size[1]}x{size[0]}; expected {width}x{height}, that of '
+            f'its video')
+    return {'size': [height, width], 'counts': counts}
+
+
+def at_least(tracks: Iterable[ScoredTrack], score: float) -> list[ScoredTrack]:
+    """
+    Keep the tracks that are sure enough.
+
+    :param tracks: any.
+    :param score: lowest score to keep.
+    :returns: those that have it, in their order.
+    """
+    return [track for track in tracks if track.score >= score]
