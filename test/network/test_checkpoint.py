@@ -3,14 +3,11 @@
 from dataclasses import replace
 import json
 import pathlib
-import sys
 
+from networks import make_network, original_weights
 import pytest
 import torch
 from videomt_ros.network import CheckpointError, load_network, Preprocessing
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from networks import make_network, original_weights  # noqa: E402
 
 
 def assert_same_network(one, other, **changed):

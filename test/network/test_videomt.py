@@ -1,15 +1,10 @@
 """The memory goes in and comes out; rows do not touch each other; any size is taken."""
 
-import pathlib
-import sys
-
+from networks import make_network
 import pytest
 import torch
 from torch.nn import functional
 from videomt_ros.network import QueryState
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from networks import make_network  # noqa: E402
 
 
 @pytest.fixture(params=[
