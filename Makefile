@@ -17,7 +17,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .DEFAULT_GOAL = help
-.PHONY: help setup test demo lint build-check clean
+.PHONY: help setup test demo data train lint build-check clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,19 @@ test: $(READY) $(ROS_READY)  ## run the whole test suite
 
 demo: $(READY)  ## play a recorded drive through the node; leaves a video and a table of tracks
 	$(BIN)/videomt_demo
+
+# Shards of the training scenes, and the held-out ones with their reserved seeds.
+SHARDS = 0 1 2 3 4 5 6
+DATA = runs/data
+
+data: $(READY)  ## render the simulated scenes on which the embedded network is trained
+	for i in $(SHARDS); do $(BIN)/videomt_simulate dataset $(DATA)/train_0$$i --scenes 100 \
+		--frames 30 --seed $$((100 * i)) || exit 1; done
+	$(BIN)/videomt_simulate dataset $(DATA)/val --scenes 40 --frames 60 --seed 1000000
+
+train: data  ## train the embedded network anew (hours), and measure it
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded.yaml
+	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded/network
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257
 	$(BIN)/ruff check

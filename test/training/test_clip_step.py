@@ -1,0 +1,184 @@
+"""A training step: the network's own prediction, masked attention, gradients through time."""
+
+import math
+
+import pytest
+import torch
+from videomt_ros.network import NetworkConfig, VideoMT
+from videomt_ros.training.clip_step import anneal, attention_mask, ClipStep
+from videomt_ros.training.losses import ClipTargets, LossWeights
+
+WEIGHTS = LossWeights(num_points=32)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def network(**fields):
+    torch.manual_seed(0)
+    return VideoMT(NetworkConfig(**{
+        'hidden_size': 32, 'num_layers': 3, 'num_heads': 2, 'mlp_size': 64, 'patch_size': 8,
+        'num_registers': 1, 'num_queries': 4, 'num_query_blocks': 2, 'num_upscale_blocks': 1,
+        'grid_size': 4, 'class_names': ('a', 'b'), 'thing_classes': frozenset((0, 1)), **fields}))
+
+
+def clip(frames, batch=2):
+    """Give random pixels and one object in each clip, seen in all frames."""
+    masks = torch.zeros(batch, 1, frames, 24, 32, dtype=torch.bool)
+    masks[..., 4:14, 6:20] = True
+    targets = ClipTargets(
+        torch.ones(batch, 1, dtype=torch.int64), masks, torch.zeros(batch, 1, dtype=torch.int64))
+    return torch.randn(batch, frames, 3, 24, 32, generator=generator(7)), targets
+
+
+def patch_logits(rows, columns, *inside):
+    """Give mask logits (1, 1, 2 rows, 2 columns) that are positive in some patches."""
+    logits = torch.full((1, 1, 2 * rows, 2 * columns), -5.0)
+    for y, x in inside:
+        logits[..., 2 * y:2 * y + 2, 2 * x:2 * x + 2] = 5
+    return logits
+
+
+def test_a_query_sees_the_patches_of_its_mask_and_all_other_tokens():
+    mask = attention_mask(patch_logits(3, 4, (0, 1), (2, 3)), (3, 4), 15, 1.0, generator())
+    assert mask.shape == (1, 15, 15) and mask.dtype == torch.bool
+    assert mask[0, 0].nonzero().flatten().tolist() == [0, 1, 2, 3 + 1, 3 + 2 * 4 + 3]
+    assert mask[0, 1:].all()
+
+
+def test_a_query_with_an_empty_mask_sees_everything():
+    assert attention_mask(patch_logits(3, 4), (3, 4), 15, 1.0, generator()).all()
+
+
+def test_a_share_of_the_queries_is_masked():
+    logits = patch_logits(3, 4, (1, 1)).expand(4, 1000, -1, -1)
+
+    def masked(share, seed=0):
+        return ~attention_mask(logits, (3, 4), 1012, share, generator(seed)).all(dim=2)[:, :1000]
+
+    assert not masked(0.0).any() and masked(1.0).all()
+    assert masked(0.3).float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(masked(0.5), masked(0.5)) and not torch.equal(masked(0.5), masked(0.5, 1))
+
+
+@pytest.mark.parametrize('progress, expected', (
+    (0.0, (1, 1, 1)), (0.2, (1, 1, 1)), (0.3, (0.5 ** 0.9, 1, 1)), (0.5, (0, 0.5 ** 0.9, 1)),
+    (0.75, (0, 0, 0.25 ** 0.9)), (0.8, (0, 0, 0)), (1.0, (0, 0, 0))))
+def test_masked_attention_fades_block_after_block(progress, expected):
+    assert anneal(3, 0.2, 0.8)(progress) == pytest.approx(expected, abs=1e-9)
+
+
+def test_from_zero_to_zero_there_is_no_masked_attention():
+    shares = anneal(2, 0.0, 0.0)
+    assert [shares(p) for p in (0.0, 0.5, 1.0)] == [(0.0, 0.0)] * 3
+
+
+@pytest.mark.parametrize('fields', ({}, {'norm_queries': True}, {'backbone': 'dinov3'}))
+def test_the_last_prediction_is_that_of_the_network_frame_by_frame(fields):
+    net = network(**fields).eval()
+    pixels, _ = clip(2)
+    step, mine, theirs = ClipStep(net, WEIGHTS), None, None
+    for t in range(2):
+        predictions, mine = step._frame(
+            net.encode(pixels[:, t]), mine, (0.0, 0.0), generator())
+        output = net(pixels[:, t], theirs)
+        theirs = output.state
+        assert len(predictions) == 3
+        torch.testing.assert_close(predictions[-1].class_logits, output.class_logits)
+        torch.testing.assert_close(predictions[-1].mask_logits, output.mask_logits)
+        torch.testing.assert_close(mine.queries, theirs.queries)
+
+
+def test_masked_attention_changes_what_the_queries_see():
+    net = network().eval()
+    with torch.no_grad():
+        net.queries.mul_(5)  # masks that are neither empty nor whole
+        pixels, _ = clip(1)
+        frame = net.encode(pixels[:, 0])
+        step = ClipStep(net, WEIGHTS)
+        plain, _ = step._frame(frame, None, (0.0, 0.0), generator())
+        masked, _ = step._frame(frame, None, (0.0, 1.0), generator())
+    assert torch.equal(plain[1].mask_logits, masked[1].mask_logits)
+    assert not torch.allclose(plain[2].mask_logits, masked[2].mask_logits)
+
+
+def test_every_query_block_is_supervised():
+    net = network()
+    torch.nn.init.zeros_(net.class_head.weight)
+    pixels, targets = clip(2)
+    step = ClipStep(net, LossWeights(num_points=32, mask=0.0, dice=0.0))
+    found = step(pixels, targets, (0.0, 0.0), generator())
+    assert found['class'].item() == pytest.approx(2 * math.log(3), rel=1e-5)
+    assert found['loss'].item() == pytest.approx(3 * 2 * math.log(3), rel=1e-5)
+    assert found['loss'].requires_grad and not found['class'].requires_grad
+
+
+def test_losses_are_drawn_from_the_generator_alone():
+    net, (pixels, targets) = network(), clip(2)
+    step = ClipStep(net, WEIGHTS)
+    one, same, other = (
+        step(pixels, targets, (0.5, 0.5), generator(seed))['loss'].item() for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_masks_count_from_the_first_frame_on_also_while_hidden():
+    masks = torch.zeros(2, 2, 3, 8, 8, dtype=torch.bool)
+    targets = ClipTargets(
+        torch.tensor([[0, 1], [1, -1]]), masks, torch.tensor([[0, 2], [1, 3]]))
+    assert ClipStep(network(), WEIGHTS)._num_masks(targets, 3) == 3 + 1 + 2
+    absent = ClipTargets(torch.full((1, 1), -1), masks[:1, :1], torch.tensor([[3]]))
+    assert ClipStep(network(), WEIGHTS)._num_masks(absent, 3) == 1
+
+
+def test_a_single_frame_teaches_all_but_the_memory():
+    net, (pixels, targets) = network(), clip(1)
+    ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator())['loss'].backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None] == [
+        'query_updater.weight', 'query_updater.bias']
+
+
+def test_a_clip_teaches_every_parameter():
+    net, (pixels, targets) = network(), clip(2)
+    ClipStep(net, WEIGHTS)(pixels, targets, (0.5, 0.5), generator())['loss'].backward()
+    assert all(p.grad is not None and p.grad.any() for p in net.parameters())
+
+
+def test_a_clip_without_objects_gives_every_parameter_a_gradient():
+    net, (pixels, _) = network(), clip(2)
+    targets = ClipTargets(
+        torch.full((2, 1), -1), torch.zeros(2, 1, 2, 24, 32, dtype=torch.bool),
+        torch.full((2, 1), 2))
+    loss = ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator())['loss']
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+
+
+def test_gradients_flow_through_all_frames(monkeypatch):
+    net, (pixels, targets) = network(), clip(3)
+    states, propagate = [], net.propagate
+
+    def remember(x):
+        states.append(propagate(x))
+        return states[-1]
+
+    monkeypatch.setattr(net, 'propagate', remember)
+    loss = ClipStep(net, WEIGHTS)(pixels.requires_grad_(), targets, (0.0, 0.0), generator())
+    of_first, of_second = torch.autograd.grad(
+        loss['loss'], [states[0].queries, states[1].queries], retain_graph=True)
+    assert of_first.any() and of_second.any()
+    of_pixels, = torch.autograd.grad(states[1].queries.sum(), pixels)
+    assert of_pixels[:, 0].any() and of_pixels[:, 1].any() and not of_pixels[:, 2].any()
+
+
+@pytest.mark.parametrize('dtype', (torch.bfloat16, torch.float16))
+def test_autocast_gives_nearly_the_same_losses(dtype):
+    net, (pixels, targets) = network(), clip(2)
+    step = ClipStep(net, WEIGHTS)
+    exact = step(pixels, targets, (0.0, 0.0), generator())
+    with torch.autocast('cpu', dtype):
+        close = step(pixels, targets, (0.0, 0.0), generator())
+    for name, value in exact.items():
+        assert close[name].dtype == torch.float32
+        assert close[name].item() == pytest.approx(value.item(), rel=0.03)

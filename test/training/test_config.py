@@ -1,0 +1,162 @@
+"""The configuration file: what it may say, and how mistakes in it are told."""
+
+from pathlib import Path
+import re
+
+import pytest
+from videomt_ros.training.config import (
+    ConfigError,
+    DataSource,
+    Network,
+    read_config,
+    Stage,
+    TrainConfig,
+)
+from videomt_ros.training.losses import LossWeights
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def minimal(**changes):
+    return {
+        'output': 'out', 'data': [{'annotations': 'a.json'}],
+        'stages': [{'name': 'frame', 'steps': 10, 'frame_size': [32, 48]}], **changes}
+
+
+def write(path, content):
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def test_what_is_left_out_has_the_values_of_the_records(tmp_path):
+    found = read_config(write(tmp_path / 'c.yaml', minimal()))
+    assert found == TrainConfig(
+        'out', (DataSource('a.json'),), (Stage('frame', 10, (32, 48)),))
+
+
+def test_every_entry_is_read(tmp_path):
+    found = read_config(write(tmp_path / 'c.yaml', """
+        output: out
+        data: [{annotations: a.json, images: pictures, weight: 2}]
+        seed: 3
+        test_size: 96
+        network: {hidden_size: 64, layer_scale: 1e-5}
+        loss: {num_points: 100, no_object: 0.2}
+        precision: bf16
+        device: cuda:1
+        stages:
+          - {name: one, steps: 5, frame_size: [8, 16], lr: 1e-3, masked_attention: [0, 0.5]}
+          - {name: two, steps: 6, frame_size: [8, 16], frames: 4}
+        """))
+    assert found == TrainConfig(
+        'out', (DataSource('a.json', 'pictures', 2.0),), (
+            Stage('one', 5, (8, 16), lr=1e-3, masked_attention=(0.0, 0.5)),
+            Stage('two', 6, (8, 16), frames=4)),
+        seed=3, test_size=96, network=Network(hidden_size=64, layer_scale=1e-5),
+        loss=LossWeights(num_points=100, no_object=0.2), precision='bf16', device='cuda:1')
+
+
+def test_the_configuration_of_the_embedded_checkpoint_reads():
+    found = read_config(ROOT / 'config/train_embedded.yaml')
+    frame, *clips = found.stages
+    assert frame.frames == 1 and frame.masked_attention != (0, 0)
+    assert clips and all(stage.frames > 1 for stage in clips)
+    assert all(side % found.network.patch_size == 0
+               for stage in found.stages for side in stage.frame_size)
+
+
+def documented():
+    text = (ROOT / 'docs/training.md').read_text(encoding='utf-8')
+    return re.findall(r'^```yaml\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_of_the_manual_read(tmp_path):
+    whole = [text for text in documented() if 'output:' in text]
+    assert len(whole) == 1
+    found = read_config(write(tmp_path / 'c.yaml', whole[0]))
+    assert found.init and found.network == Network()
+    assert all(side % 16 == 0 for stage in found.stages for side in stage.frame_size)
+
+
+def told(path):
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    message = str(caught.value)
+    assert message.startswith(f'{path}: ') and '\n' not in message
+    return message.removeprefix(f'{path}: ')
+
+
+STAGE = {'name': 'a', 'steps': 1, 'frame_size': [8, 8]}
+
+
+@pytest.mark.parametrize('changes, message', (
+    ({'steps': 3}, "the file has an unknown entry 'steps'; expected output, data, stages, seed"),
+    ({'output': 5}, 'output is 5; expected text'),
+    ({'output': ''}, "output is ''; expected a folder"),
+    ({'data': []}, 'data is []; expected at least one source'),
+    ({'data': 'a.json'}, "data is 'a.json'; expected a list"),
+    ({'data': ['a.json']}, "data[0] is 'a.json'; expected entries with names"),
+    ({'data': [{'images': 'x'}]}, "data[0] lacks the entry 'annotations'"),
+    ({'data': [{'annotations': 'a', 'weight': 0}]}, 'data[0].weight is 0.0; expected more than'),
+    ({'stages': []}, 'stages is []; expected at least one stage'),
+    ({'stages': [STAGE, STAGE]}, "stages is ['a', 'a']; expected a name of its own for each"),
+    ({'stages': [STAGE, {'name': 'b', 'frame_size': [8, 8]}]},
+     "stages[1] lacks the entry 'steps'"),
+    ({'stages': [{**STAGE, 'speed': 1}]}, "stages[0] has an unknown entry 'speed'; expected name"),
+    ({'stages': [{**STAGE, 'steps': 0}]}, 'stages[0].steps is 0; expected at least 1'),
+    ({'stages': [{**STAGE, 'steps': 1.5}]}, 'stages[0].steps is 1.5; expected a whole number'),
+    ({'stages': [{**STAGE, 'steps': True}]}, 'stages[0].steps is True; expected a whole number'),
+    ({'stages': [{**STAGE, 'frame_size': [8]}]}, 'stages[0].frame_size is [8]; expected 2 values'),
+    ({'stages': [{**STAGE, 'frame_size': [8, 'x']}]},
+     "stages[0].frame_size[1] is 'x'; expected a whole number"),
+    ({'stages': [{**STAGE, 'frame_size': [0, 8]}]}, 'stages[0].frame_size is (0, 8); expected'),
+    ({'stages': [{**STAGE, 'lr': 'fast'}]}, "stages[0].lr is 'fast'; expected a number"),
+    ({'stages': [{**STAGE, 'lr': 0}]}, 'stages[0].lr is 0.0; expected more than 0'),
+    ({'stages': [{**STAGE, 'lr': '.nan'}]}, "stages[0].lr is '.nan'; expected a number"),
+    ({'stages': [{**STAGE, 'lr': float('nan')}]}, 'stages[0].lr is nan; expected a finite number'),
+    ({'stages': [{**STAGE, 'layer_decay': 2}]}, 'stages[0].layer_decay is 2.0; expected above 0'),
+    ({'stages': [{**STAGE, 'warmup': -1}]}, 'stages[0].warmup is -1; expected at least 0'),
+    ({'stages': [{**STAGE, 'masked_attention': [0.5, 0.5]}]},
+     'stages[0].masked_attention is [0.5, 0.5]; expected two rising numbers in 0..1, or [0, 0]'),
+    ({'stages': [{**STAGE, 'masked_attention': [0, 20]}]}, 'stages[0].masked_attention is'),
+    ({'network': {'patch_size': 0}}, 'network.patch_size is 0; expected at least 1'),
+    ({'network': None}, 'network is None; expected entries with names'),
+    ({'loss': {'num_points': 0}}, 'loss is LossWeights('),
+    ({'loss': {'dice': -1}}, 'expected weights of at least 0'),
+    ({'loss': {'importance': 2}}, 'importance in 0..1'),
+    ({'precision': 'fp8'}, "precision is 'fp8'; expected fp32, bf16 or fp16"),
+    ({'device': 'tpu'}, "device is 'tpu'; expected auto, cpu, cuda or cuda:N"),
+    ({'seed': -1}, 'seed is -1; expected at least 0'),
+    ({'threads': 0}, 'threads is 0; expected at least 1'),
+    ({'zoom': 0.5}, 'zoom is 0.5; expected at least 1'),
+    ({'save_every': 0}, 'save_every is 0; expected at least 1'),
+    ({'init': 'x', 'network': {'num_layers': 3}},
+     'expected none, for the sizes are those of init (x)'),
+))
+def test_a_mistake_is_told_with_file_entry_and_what_was_expected(tmp_path, changes, message):
+    assert message in told(write(tmp_path / 'c.yaml', minimal(**changes)))
+
+
+@pytest.mark.parametrize('missing', ('output', 'data', 'stages'))
+def test_what_must_be_given_is_named(tmp_path, missing):
+    content = minimal()
+    del content[missing]
+    assert told(write(tmp_path / 'c.yaml', content)) == f'the file lacks the entry {missing!r}'
+
+
+@pytest.mark.parametrize('content, message', (
+    ('', 'the file is None; expected entries with names'),
+    ('[1, 2]', 'the file is [1, 2]; expected entries with names'),
+    ('a: [1', 'not YAML'),
+    ('!!python/object/apply:os.system [ls]', 'not YAML'),
+))
+def test_a_file_that_is_no_configuration_is_named(tmp_path, content, message):
+    assert message in told(write(tmp_path / 'c.yaml', content))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    assert 'cannot be read (No such file or directory)' in told(tmp_path / 'absent.yaml')
+    assert 'cannot be read (Is a directory)' in told(tmp_path)
+    (tmp_path / 'bytes.yaml').write_bytes(b'\xff\xfe\x00')
+    assert 'not text in UTF-8' in told(tmp_path / 'bytes.yaml')

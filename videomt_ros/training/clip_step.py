@@ -1,0 +1,148 @@
+"""
+One training step: clips through the network with propagated queries, deep supervision, losses.
+
+Every query block is preceded by a prediction that is supervised as the final one is. While masked
+attention is on (EoMT), each query sees only the patches inside the mask predicted before the
+block; :func:`anneal` lets it fade away, so that the trained network needs no mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn, Tensor
+import torch.distributed as dist
+import torch.nn.functional as F
+from videomt_ros.network import QueryState, VideoMT
+from videomt_ros.network.videomt import FrameTokens
+
+from .losses import bind, clip_loss, ClipTargets, LossWeights, Prediction
+
+
+class ClipStep(nn.Module):
+    """
+    The network together with its losses, as one module that DDP can wrap.
+
+    :param network: is trained.
+    :param weights: of the losses.
+    """
+
+    def __init__(self, network: VideoMT, weights: LossWeights) -> None:
+        super().__init__()
+        self.network = network
+        self.weights = weights
+
+    def forward(
+            self, pixels: Tensor, targets: ClipTargets, mask_shares: tuple[float, ...],
+            generator: torch.Generator) -> dict[str, Tensor]:
+        """
+        Compute the losses of a batch of clips.
+
+        :param pixels: (B, T, 3, H, W) normalised.
+        :param targets: the objects in them.
+        :param mask_shares: for each query block the share of queries with masked attention.
+        :param generator: draws points and masked queries (a CPU generator).
+        :returns: scalars: ``loss`` (to be minimised, over all layers), and of the final layer
+            ``class``, ``mask`` and ``dice``, detached.
+        """
+        B, T = pixels.shape[:2]
+        frames = self.network.encode(pixels.flatten(0, 1))
+        tokens = frames.tokens.unflatten(0, (B, T))
+        state: QueryState | None = None
+        layers: list[list[Prediction]] = []
+        for t in range(T):
+            frame = FrameTokens(tokens[:, t], frames.grid, frames.rotation)
+            predictions, state = self._frame(frame, state, mask_shares, generator)
+            layers.append(predictions)
+        num_masks = self._num_masks(targets, T)
+        total = pixels.new_zeros(())
+        for predictions_of_layer in zip(*layers, strict=True):
+            predictions = list(predictions_of_layer)
+            queries = bind(predictions, targets, self.weights, generator)
+            losses = clip_loss(
+                predictions, targets, queries, self.weights, num_masks, generator)
+            total = total + sum(losses.values())
+        return {'loss': total, **{name: value.detach() for name, value in losses.items()}}
+
+    def _frame(
+            self, frame: FrameTokens, state: QueryState | None, mask_shares: tuple[float, ...],
+            generator: torch.Generator) -> tuple[list[Prediction], QueryState]:
+        """Run one frame; gives the prediction before each query block and the final one."""
+        network = self.network
+        state = state or network.initial_state(frame.tokens.shape[0])
+        x = torch.cat((state.queries.float(), frame.tokens), dim=1)
+        predictions = []
+        blocks = network.blocks[-network.config.num_query_blocks:]
+        for block, share in zip(blocks, mask_shares, strict=True):
+            predictions.append(self._predict(x, frame.grid))
+            mask = None
+            if share > 0:
+                mask = attention_mask(
+                    predictions[-1].mask_logits.detach(), frame.grid, x.shape[1], share,
+                    generator)
+            x = block(x, frame.rotation, mask)
+        y = network.norm(x)
+        predictions.append(self._read(y, frame.grid))
+        return predictions, network.propagate(y if network.config.norm_queries else x)
+
+    def _predict(self, x: Tensor, grid: tuple[int, int]) -> Prediction:
+        return self._read(self.network.norm(x), grid)
+
+    def _read(self, y: Tensor, grid: tuple[int, int]) -> Prediction:
+        class_logits, embeddings, features = self.network.predict(y, grid)
+        return Prediction(class_logits, torch.einsum('bqc,bchw->bqhw', embeddings, features))
+
+    def _num_masks(self, targets: ClipTargets, frames: int) -> float:
+        """Count (object, frame) pairs from each object's first frame on; mean over processes."""
+        count = (frames - targets.first).clamp(min=0)[targets.labels >= 0].sum().float()
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(count)
+            count /= dist.get_world_size()
+        return max(float(count), 1.0)
+
+
+def attention_mask(
+        mask_logits: Tensor, grid: tuple[int, int], num_tokens: int, share: float,
+        generator: torch.Generator) -> Tensor:
+    """
+    Let queries attend to patches inside their predicted masks only (Mask2Former, EoMT).
+
+    :param mask_logits: (B, Q, h, w); a query with an empty mask sees everything.
+    :param grid: rows and columns of patches, the last tokens.
+    :param num_tokens: N tokens in all, queries first.
+    :param share: of the queries that are masked, 0..1; the others see everything.
+    :param generator: draws them.
+    :returns: (B, N, N) bool, True where attention is allowed.
+    """
+    B, Q = mask_logits.shape[:2]
+    inside = F.interpolate(mask_logits.float(), grid, mode='bilinear').flatten(2) > 0
+    free = torch.rand(B, Q, 1, generator=generator).to(inside.device) >= share
+    inside = inside | free | ~inside.any(dim=2, keepdim=True)
+    mask = inside.new_ones(B, num_tokens, num_tokens)
+    mask[:, :Q, num_tokens - inside.shape[2]:] = inside
+    return mask
+
+
+def anneal(
+        num_blocks: int, begin: float, end: float) -> Callable[[float], tuple[float, ...]]:
+    """
+    Let masked attention fade, block after block, as EoMT does (polynomial, power 0.9).
+
+    :param num_blocks: query blocks Lq.
+    :param begin: progress 0..1 of the stage at which the first block begins to fade.
+    :param end: progress at which the last block has faded; ``begin == end == 0`` is no masked
+        attention at all.
+    :returns: a function from the stage's progress to the share of masked queries by block.
+    """
+    span = (end - begin) / num_blocks
+
+    def shares(progress: float) -> tuple[float, ...]:
+        result = []
+        for i in range(num_blocks):
+            start = begin + i * span
+            done = 1.0 if span <= 0 else min(max((progress - start) / span, 0.0), 1.0)
+            result.append((1 - done) ** 0.9)
+        return tuple(result)
+
+    return shares
