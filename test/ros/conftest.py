@@ -1,0 +1,69 @@
+"""A domain, a node process and a probe for each test, and weights that see colours."""
+
+from colour_network import colour_network
+from harness import own_domain, Probe, Process
+import pytest
+from videomt_ros.ros.lifecycle import VideomtNode
+
+
+@pytest.fixture(scope='session')
+def checkpoint(tmp_path_factory):
+    """Give a folder with the weights of the colour network."""
+    folder = tmp_path_factory.mktemp('weights') / 'colours'
+    colour_network().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def domain():
+    with own_domain() as number:
+        yield number
+
+
+@pytest.fixture
+def start(domain):
+    """Give a function that starts a program in the test's domain."""
+    processes = []
+
+    def start_process(*command, environment=None):
+        processes.append(Process(command, domain, environment))
+        return processes[-1]
+
+    yield start_process
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture
+def start_node(start, checkpoint):
+    """Give a function that starts the node with parameters and waits until it is configured."""
+
+    def start_it(*arguments, ready='Configured', environment=None, **parameters):
+        parameters.setdefault('checkpoint', checkpoint)
+        settings = [word for name, value in parameters.items()
+                    for word in ('-p', f'{name}:={value}')]
+        node = start('-m', 'videomt_ros.ros.node', '--ros-args', *settings, *arguments,
+                     environment=environment)
+        if ready:
+            node.wait_for(ready)
+        return node
+
+    return start_it
+
+
+@pytest.fixture
+def probe(domain):
+    probe = Probe(domain)
+    yield probe
+    probe.close()
+
+
+@pytest.fixture
+def host(probe, checkpoint):
+    """Give a function that makes the node in this process, for what needs no second one."""
+
+    def make(**parameters):
+        parameters = {'checkpoint': str(checkpoint), **parameters}
+        return probe.host(VideomtNode, **parameters)
+
+    return make

@@ -1,0 +1,235 @@
+"""The worker thread: newest image first, batches, errors once per cause, and a quick end."""
+
+from dataclasses import dataclass, field
+import threading
+import time
+
+from harness import header, image_of, wait_until
+import numpy as np
+import pytest
+from rclpy.clock import Clock
+from videomt_ros.perception import FrameResult
+from videomt_ros.ros.parameters import Settings
+from videomt_ros.ros.stamps import StampScale
+from videomt_ros.ros.statistics import Statistics
+from videomt_ros.ros.worker import Worker
+
+
+class Segmenter:
+    """Takes what it is given when the test allows it."""
+
+    def __init__(self):
+        self.gate = threading.Semaphore(0)
+        self.batches, self.configured, self.resets, self.faults = [], [], [], []
+
+    def configure(self, **changes):
+        self.configured.append(changes)
+
+    def reset(self, camera):
+        self.resets.append((len(self.batches), camera))
+
+    def process_many(self, frames):
+        self.batches.append(frames)
+        assert self.gate.acquire(timeout=10)
+        if self.faults:
+            raise self.faults.pop(0)
+        return {name: FrameResult(
+            camera=name, stamp=each.stamp, height=96, width=128, task='instance', instances=(),
+            epoch=0, reset_reason=None, skipped=each.skipped, dt=None, timings={'network': 1.0},
+            label_dtype=np.uint8) for name, each in frames.items()}
+
+
+@dataclass(eq=False)
+class Camera:
+    name: str
+    statistics: Statistics = field(default_factory=Statistics)
+    answers: list = field(default_factory=list)
+    fault: Exception | None = None
+
+    def __post_init__(self):
+        self.outputs = self
+
+    def __str__(self):
+        return f'camera {self.name}'
+
+    def scale(self, header_of_image):
+        return StampScale(header(0).stamp)
+
+    def publish(self, answer):
+        if self.fault:
+            raise self.fault
+        self.answers.append(answer)
+
+
+class Log:
+
+    def __init__(self):
+        self.errors, self.infos = [], []
+        self.error, self.info = self.errors.append, self.infos.append
+
+
+@dataclass
+class Bench:
+    segmenter: Segmenter = field(default_factory=Segmenter)
+    log: Log = field(default_factory=Log)
+    settings: Settings = field(default_factory=Settings)
+    front: Camera = field(default_factory=lambda: Camera('front'))
+    rear: Camera = field(default_factory=lambda: Camera('rear'))
+
+    def __post_init__(self):
+        self.worker = Worker(self.segmenter, lambda: self.settings, Clock(), self.log)
+
+    def offer(self, camera, *times, **squares):
+        for seconds in times:
+            self.worker.offer(camera, image_of(seconds, camera.name, **squares))
+
+    def run(self, batches=1):
+        self.segmenter.gate.release(batches)
+
+    def wait(self, condition, what=''):
+        wait_until(condition, what)
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.run(100)
+    bench.worker.stop()
+
+
+def stamps(camera):
+    return [answer.result.stamp for answer in camera.answers]
+
+
+def test_the_newest_image_wins_and_the_others_are_counted(bench):
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    started = time.perf_counter()
+    bench.offer(bench.front, 0.1, 0.2, 0.3, 0.4)  # while the network runs
+    assert time.perf_counter() - started < 1, 'handing over waits for nothing'
+    bench.run(2)
+    bench.wait(lambda: len(bench.front.answers) == 2)
+    assert stamps(bench.front) == [0.0, 0.4]
+    assert [a.result.skipped for a in bench.front.answers] == [0, 3]
+    state = bench.front.statistics.snapshot()
+    assert (state.received, state.answered, state.skipped) == (5, 2, 3)
+    bench.offer(bench.front, 0.5)
+    bench.run()
+    bench.wait(lambda: len(bench.front.answers) == 3)
+    assert bench.front.answers[-1].result.skipped == 0
+
+
+def test_cameras_that_wait_are_one_batch(bench):
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.offer(bench.front, 0.1)
+    bench.offer(bench.rear, 7.0, 7.1)
+    bench.run(2)
+    bench.wait(lambda: bench.rear.answers and len(bench.front.answers) == 2)
+    assert [sorted(batch) for batch in bench.segmenter.batches] == [['front'], ['front', 'rear']]
+    given = bench.segmenter.batches[1]['rear']
+    assert (given.stamp, given.frame_id, given.skipped) == (7.1, 'rear', 1)
+    assert given.frame.shape == (96, 128, 3)
+    assert bench.rear.answers[0].header == header(7.1, 'rear')
+
+
+def test_images_skipped_before_a_bad_one_are_reported_with_the_next_answer(bench):
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.offer(bench.front, 0.1)
+    bad = image_of(0.2)
+    bad.encoding = 'secret'
+    bench.worker.offer(bench.front, bad)
+    bench.run()
+    bench.wait(lambda: bench.front.statistics.snapshot().failed)
+    bench.offer(bench.front, 0.3)
+    bench.run()
+    bench.wait(lambda: len(bench.front.answers) == 2)
+    assert bench.front.answers[-1].result.skipped == 1
+
+
+def test_a_bad_image_of_one_camera_is_no_matter_to_another(bench):
+    bench.offer(bench.rear, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    bad = image_of(0)
+    bad.data = bytes(7)
+    bench.worker.offer(bench.front, bad)
+    bench.offer(bench.rear, 0.1)
+    bench.run(2)
+    bench.wait(lambda: len(bench.rear.answers) == 2)
+    assert not bench.front.answers
+    error, = bench.log.errors
+    assert 'camera front' in error and '7 bytes' in error
+
+
+def test_a_failing_network_is_told_once_and_forgets(bench):
+    bench.segmenter.faults = [RuntimeError('out of memory')] * 3
+    for number in range(3):
+        bench.offer(bench.front, number)
+        bench.run()
+        bench.wait(lambda n=number: bench.front.statistics.snapshot().failed.get(
+            'network: RuntimeError') == n + 1)
+    error, = bench.log.errors
+    assert 'out of memory' in error and 'Traceback' in error
+    assert [name for _, name in bench.segmenter.resets] == ['front'] * 3
+    bench.offer(bench.front, 3)
+    bench.run()
+    bench.wait(lambda: bench.front.answers)
+    assert bench.front.statistics.snapshot().failing is None
+
+
+def test_a_result_that_cannot_be_published(bench):
+    bench.front.fault = ValueError('no such shape')
+    bench.offer(bench.front, 0)
+    bench.run()
+    bench.wait(lambda: bench.log.errors)
+    assert 'could not be published: no such shape' in bench.log.errors[0]
+    bench.front.fault = None
+    bench.offer(bench.front, 1)
+    bench.run()
+    bench.wait(lambda: bench.front.answers)
+
+
+def test_reset_comes_before_the_next_image(bench):
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.worker.reset(bench.front)
+    bench.offer(bench.front, 0.1)
+    bench.run(2)
+    bench.wait(lambda: len(bench.front.answers) == 2)
+    assert bench.segmenter.resets == [(1, 'front')]
+
+
+def test_settings_are_taken_between_two_images(bench):
+    for number, score in enumerate((0.5, 0.5, 0.8)):
+        if score != bench.settings.start_score:
+            bench.settings = Settings(start_score=score, classes=('a',))
+        bench.offer(bench.front, number)
+        bench.run()
+        bench.wait(lambda n=number: len(bench.front.answers) == n + 1)
+    assert [(c['start_score'], c['classes']) for c in bench.segmenter.configured] == [
+        (0.5, None), (0.8, ('a',))]
+
+
+def test_end_waits_for_the_image_at_work_alone():
+    bench = Bench()
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.offer(bench.front, 1)
+    threading.Timer(0.2, bench.run).start()
+    bench.worker.stop()
+    assert stamps(bench.front) == [0.0]
+    assert len(bench.segmenter.batches) == 1
+
+
+def test_causes_are_remembered_up_to_a_limit(bench):
+    for number in range(60):
+        bad = image_of(0)
+        bad.encoding = f'secret {number}'
+        bench.worker.offer(bench.front, bad)
+        bench.wait(lambda n=number: sum(
+            bench.front.statistics.snapshot().failed.values()) == n + 1)
+    assert len(bench.log.errors) == 50
+    failed = bench.front.statistics.snapshot().failed
+    assert len(failed) == 51 and failed['other'] == 10

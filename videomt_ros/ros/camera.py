@@ -1,0 +1,43 @@
+"""Everything that the node holds of one camera, apart from its images."""
+
+from __future__ import annotations
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from videomt_ros.ros.outputs import Outputs
+from videomt_ros.ros.stamps import StampScale
+from videomt_ros.ros.statistics import Statistics
+
+RawImage = Image | CompressedImage
+
+
+class Camera:
+    """
+    One camera: its topics, statistics and time scale.
+
+    :param node: that publishes for it.
+    :param name: empty for the only camera of a node.
+    """
+
+    def __init__(self, node: LifecycleNode, name: str) -> None:
+        self.name = name
+        self.image_topic = f'{name}/image' if name else 'image'
+        self.outputs = Outputs(node, f'~/{name}/' if name else '~/')
+        self.statistics = Statistics()
+        self._scale: StampScale | None = None
+
+    def __str__(self) -> str:
+        """Name the camera for the log."""
+        return f'camera {self.name}' if self.name else 'the camera'
+
+    def scale(self, header: Header) -> StampScale:
+        """
+        Give the camera's time scale.
+
+        :param header: of an image; the first one starts the scale.
+        :returns: the same for all images.
+        """
+        if self._scale is None:
+            self._scale = StampScale(header.stamp)
+        return self._scale

@@ -1,0 +1,244 @@
+"""
+The node ``videomt``: a lifecycle node that turns camera images into masks and tracks.
+
+configure loads the weights and warms them up, activate opens the streams, deactivate closes them,
+cleanup gives all memory back. With ``autostart`` it goes through the first two by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import Trigger
+from videomt_ros.perception import VideoSegmenter
+from videomt_ros.ros.camera import Camera
+from videomt_ros.ros.diagnostics import array_message, status_message
+from videomt_ros.ros.image_input import ImageInput
+from videomt_ros.ros.parameters import (
+    loading_options,
+    Parameters,
+    Settings,
+    tracking_options,
+)
+from videomt_ros.ros.worker import Worker
+
+_WATCH_PERIOD_S = 0.5
+_DIAGNOSTICS_PERIOD_S = 1.0
+_WARM_UP_SIZE = 480, 640  # rows and columns; what else comes costs its first frame some time
+
+
+class VideomtNode(LifecycleNode):
+    """
+    The lifecycle of the weights, the cameras and the worker.
+
+    :param arguments: for ``rclpy.node.Node``, such as ``parameter_overrides``.
+    :raises ParameterError: a parameter given at the start is bad.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('videomt', **arguments)
+        self._segmenter: VideoSegmenter | None = None
+        self._cameras: list[Camera] = []
+        self._inputs: dict[Camera, ImageInput] = {}
+        self._worker: Worker | None = None
+        self._hardware = ''
+        self._complaints: dict[Camera, str] = {}
+        self.parameters = Parameters(self, lambda: self._segmenter is not None, self._veto)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self.create_timer(_WATCH_PERIOD_S, self._watch, clock=steady)
+        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Load the weights, run them once, and create the publishers.
+
+        :param state: before the transition.
+        :returns: FAILURE when that cannot be done; the log says why.
+        """
+        return self._attempt('configure', self._configure, self._release)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Open the streams.
+
+        :param state: before the transition.
+        :returns: FAILURE when that cannot be done; the log says why.
+        """
+        super().on_activate(state)
+        result = self._attempt('activate', self._open, self._close)
+        if result != TransitionCallbackReturn.SUCCESS:
+            super().on_deactivate(state)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Close the streams; the weights stay.
+
+        :param state: before the transition.
+        :returns: SUCCESS.
+        """
+        self._close()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Give back the weights and the publishers.
+
+        :param state: before the transition.
+        :returns: SUCCESS.
+        """
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Give back everything, from any state.
+
+        :param state: before the transition.
+        :returns: SUCCESS.
+        """
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Give back everything after a failed transition.
+
+        :param state: before the transition.
+        :returns: SUCCESS: the node may be configured again.
+        """
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop the worker before the node goes."""
+        self._release()
+        super().destroy_node()
+
+    def _attempt(self, what: str, action: Callable[[], None],
+                 undo: Callable[[], None]) -> TransitionCallbackReturn:
+        """
+        Make a transition that may fail.
+
+        :param what: name of the transition.
+        :param action: to be done.
+        :param undo: called when it failed.
+        :returns: SUCCESS or FAILURE.
+        """
+        try:
+            action()
+        except Exception as error:  # rclpy would drop it without a word
+            undo()
+            self.get_logger().error(f'Cannot {what}: {" ".join(str(error).split())}')
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        """Load the weights and create the publishers."""
+        settings = self.parameters.settings
+        names = settings.cameras or ('',)
+        segmenter = self._segmenter = VideoSegmenter.from_pretrained(
+            settings.checkpoint or None, **loading_options(settings), **tracking_options(settings))
+        segmenter.warm_up(*_WARM_UP_SIZE, len(names))
+        for name in names:
+            self._cameras.append(Camera(self, name))
+        weights = settings.checkpoint or 'embedded weights'
+        self._hardware = f'{weights} on {segmenter.network.device}'
+        self.get_logger().info(f'Configured: task {settings.task}, '
+                               f'{segmenter.network.config.num_classes} classes, {self._hardware}')
+
+    def _open(self) -> None:
+        """Start the worker and subscribe to the images."""
+        assert self._segmenter is not None
+        settings = self.parameters.settings
+        worker = self._worker = Worker(self._segmenter, lambda: self.parameters.settings,
+                                       self.get_clock(), self.get_logger())
+        for camera in self._cameras:
+            self._inputs[camera] = ImageInput(
+                self, camera.image_topic, settings.image_transport, settings.reliability,
+                partial(worker.offer, camera))
+
+    def _veto(self, settings: Settings) -> str | None:
+        """
+        Refuse settings that do not fit the weights.
+
+        :param settings: that are to take effect.
+        :returns: the reason; None for good ones.
+        """
+        if self._segmenter is None:
+            return None
+        known = self._segmenter.network.config.class_names
+        unknown = [name for name in settings.classes if name not in known]
+        if unknown:
+            return f'classes names {", ".join(unknown)}; the weights know {", ".join(known)}'
+        return None
+
+    def _close(self) -> None:
+        """Unsubscribe and stop the worker."""
+        for image_input in self._inputs.values():
+            image_input.close()
+        self._inputs.clear()
+        self._complaints.clear()
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def _release(self) -> None:
+        """Give back all that configure and activate have taken."""
+        self._close()
+        for camera in self._cameras:
+            camera.outputs.close()
+        self._cameras.clear()
+        self._segmenter = None
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """
+        Forget the tracks of all cameras; their epoch counts up with the next image.
+
+        :param request: empty.
+        :param response: to be filled.
+        :returns: the response.
+        """
+        response.success = self._worker is not None
+        response.message = 'the node is not active'
+        if self._worker is not None:
+            for camera in self._cameras:
+                self._worker.reset(camera)
+            response.message = f'{len(self._cameras)} camera(s) start anew with their next image'
+        return response
+
+    def _watch(self) -> None:
+        """Follow the publishers of the images, and log once why images do not come."""
+        for camera, image_input in self._inputs.items():
+            image_input.follow()
+            complaint = image_input.complaint(self.parameters.settings.image_timeout)
+            key = complaint.key if complaint else ''
+            if key == self._complaints.get(camera, ''):
+                continue
+            self._complaints[camera] = key
+            if complaint:
+                self.get_logger().warning(complaint.text)
+            else:
+                self.get_logger().info(f'{image_input.topic}: images come again')
+
+    def _report(self) -> None:
+        """Publish the diagnostics."""
+        timeout = self.parameters.settings.image_timeout
+        name = self.get_fully_qualified_name().lstrip('/')
+        statuses = []
+        if not self._cameras:
+            statuses.append(DiagnosticStatus(level=DiagnosticStatus.STALE, name=name,
+                                             message='not configured'))
+        for camera in self._cameras:
+            image_input = self._inputs.get(camera)
+            complaint = image_input.complaint(timeout) if image_input else None
+            statuses.append(status_message(f'{name}: {camera}', self._hardware,
+                                           camera.statistics.snapshot(), image_input, complaint))
+        self._diagnostics.publish(array_message(self.get_clock().now().to_msg(), statuses))

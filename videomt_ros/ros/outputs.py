@@ -1,0 +1,113 @@
+"""What is published about a frame: which topic, of which type, made by which function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from videomt_ros.msg import SegmentationMask, TrackArray
+from videomt_ros.perception import FrameResult, overlay
+from videomt_ros.ros.images import array_to_image
+from videomt_ros.ros.messages import mask_message, tracks_message
+from videomt_ros.ros.stamps import StampScale
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """
+    A result together with what its messages need of the image.
+
+    :param result: of the frame.
+    :param header: of the image.
+    :param rgb: (H, W, 3) uint8, the frame.
+    :param scale: that made the result's seconds out of stamps.
+    :param mask_runs: fill the tracks' run lengths.
+    """
+
+    result: FrameResult
+    header: Header
+    rgb: np.ndarray
+    scale: StampScale
+    mask_runs: bool
+
+
+@dataclass(frozen=True)
+class _Output:
+    """
+    One topic.
+
+    :param message_type: of its messages.
+    :param make: the message of an answer.
+    :param depth: messages that a slow subscriber may be behind.
+    :param lazy: made only while somebody listens.
+    """
+
+    message_type: type
+    make: Callable[[Answer], Any]
+    depth: int = 2
+    lazy: bool = True
+
+
+def _picture(name: str, answer: Answer) -> Image:
+    """
+    Make the message of one of a result's maps.
+
+    :param name: attribute of the result.
+    :param answer: that holds it.
+    :returns: mono8, or mono16 for a label map of that depth.
+    """
+    return array_to_image(getattr(answer.result, name), answer.header)
+
+
+OUTPUTS: dict[str, _Output] = {
+    'tracks': _Output(
+        TrackArray, lambda a: tracks_message(a.result, a.header, a.scale, a.mask_runs),
+        depth=10, lazy=False),
+    'mask': _Output(SegmentationMask, lambda a: mask_message(a.result, a.header)),
+    'mask_image': _Output(Image, partial(_picture, 'label_map')),
+    'class_mask': _Output(Image, partial(_picture, 'class_map')),
+    'confidence': _Output(Image, partial(_picture, 'confidence_map')),
+    'overlay': _Output(Image, lambda a: array_to_image(overlay(a.rgb, a.result), a.header)),
+}
+
+
+class Outputs:
+    """
+    The publishers of one camera; they are silent while the node is not active.
+
+    :param node: that publishes.
+    :param prefix: of the topics, ``~/`` or ``~/<camera>/``.
+    """
+
+    def __init__(self, node: LifecycleNode, prefix: str) -> None:
+        self._node = node
+        self._publishers = {
+            name: node.create_lifecycle_publisher(
+                output.message_type, prefix + name, QoSProfile(depth=output.depth),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            for name, output in OUTPUTS.items()}
+
+    def publish(self, answer: Answer) -> None:
+        """
+        Publish what somebody listens to, and the tracks always.
+
+        :param answer: of a frame.
+        """
+        for name, publisher in self._publishers.items():
+            output = OUTPUTS[name]
+            if not output.lazy or publisher.get_subscription_count():
+                publisher.publish(output.make(answer))
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
