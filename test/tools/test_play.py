@@ -1,0 +1,97 @@
+"""The player, in a process of its own, sends what was recorded in the rhythm of the recording."""
+
+import time
+
+from harness import own_domain, Probe, Process
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from recordings import frames, IMAGE, record
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from videomt_ros.tools.play import main
+
+
+@pytest.fixture
+def domain():
+    with own_domain() as number:
+        yield number
+
+
+@pytest.fixture
+def probe(domain):
+    probe = Probe(domain)
+    yield probe
+    probe.close()
+
+
+@pytest.fixture
+def play(domain):
+    """Give a function that starts the player."""
+    processes = []
+
+    def start(*arguments):
+        processes.append(Process(['-m', 'videomt_ros.tools.play', *arguments], domain))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def arrivals(probe, topic):
+    """Subscribe; gives the list that fills with (time of arrival, message)."""
+    got = []
+    probe.node.create_subscription(
+        Image, topic, lambda message: got.append((time.monotonic(), message)), 50)
+    return got
+
+
+def test_messages_come_as_recorded_in_their_rhythm(probe, play, tmp_path):
+    images = frames(12, period=0.2)
+    got = arrivals(probe, IMAGE)
+    latched = probe.listen(Header, '/once', QoSProfile(
+        depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    player = play(record(tmp_path / 'bag', images), '--topics', IMAGE, '/once', '--wait', '30')
+    probe.wait(lambda: len(got) == 12 and latched, 'all messages')
+    assert [message for _, message in got] == images
+    assert latched[0].frame_id == 'latched'
+    assert got[-1][0] - got[0][0] == pytest.approx(11 * 0.2, abs=0.4)
+    assert player.end() == 0
+    assert player.find('played 13 messages')
+
+
+def test_rate_topics_clock_and_a_single_file(probe, play, tmp_path):
+    images = frames(20, period=0.2)
+    file = next(record(tmp_path / 'bag', images).glob('*.mcap'))
+    got, clock = arrivals(probe, '/elsewhere'), probe.listen(Clock, '/clock', 50)
+    player = play(
+        file, '--rate', '4', '--clock', '--topics', IMAGE, '--wait', '30',
+        '--ros-args', '-r', f'{IMAGE}:=/elsewhere')
+    probe.wait(lambda: len(got) == 20, 'all images')
+    assert got[-1][0] - got[0][0] == pytest.approx(19 * 0.2 / 4, abs=0.4)
+    probe.wait(lambda: clock and clock[-1].clock == images[-1].header.stamp, 'the last clock')
+    assert player.end() == 0 and player.find('played 20 messages')
+
+
+def test_foreign_types_are_left_out_and_a_loop_ends_with_ctrl_c(probe, play, tmp_path):
+    images = frames(3)
+    got = arrivals(probe, IMAGE)
+    player = play(record(tmp_path / 'bag', images), '--loop')
+    player.wait_for("/foreign is not played: No module named 'nowhere_msgs'")
+    probe.wait(lambda: sum(m == images[0] for _, m in got) >= 2, 'the second round')
+    assert player.stop() == 0
+    assert not player.find('Traceback')
+
+
+def test_mistakes_are_told_in_one_line(tmp_path, capfd):
+    bag = record(tmp_path / 'bag', frames(1))
+    cases = [
+        ([tmp_path / 'none'], 'none'),
+        ([bag, '--topics', '/other'], 'no topic /other; it has /camera/image_raw'),
+        ([bag, '--topics', '/foreign'], 'none of its message types is installed')]
+    for arguments, expected in cases:
+        assert main([str(word) for word in arguments]) == 1
+        errors = [
+            line for line in capfd.readouterr().err.splitlines() if 'is not played' not in line]
+        assert len(errors) == 1 and expected in errors[0], errors
