@@ -42,6 +42,15 @@ def test_folder_without_our_record_is_fed_as_its_processor_says(tmp_path):
     assert rule.mean == pytest.approx((127.5,) * 3) and rule.std == pytest.approx((63.75,) * 3)
 
 
+def test_the_weights_know_their_grid_better_than_the_record(tmp_path):
+    make_network().save_pretrained(tmp_path)
+    (tmp_path / 'videomt_ros.json').unlink()
+    record = json.loads((tmp_path / 'config.json').read_text())
+    (tmp_path / 'config.json').write_text(json.dumps({**record, 'image_size': 32}))
+    config = load_network(tmp_path).config
+    assert config.grid_size == 4 and config.preprocessing == Preprocessing('square', 64)
+
+
 @pytest.mark.parametrize('wrapped', [True, False])
 @pytest.mark.parametrize('fields', [
     {'num_registers': 4}, {'num_registers': 0}, {'num_upscale_blocks': 3, 'patch_size': 32},

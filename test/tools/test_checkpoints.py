@@ -2,6 +2,7 @@
 
 import json
 
+from networks import make_network
 import pytest
 import torch
 from videomt_ros.network import load_network, registry
@@ -143,3 +144,12 @@ def test_arguments_that_make_no_sense_are_refused(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert 'usage: videomt_checkpoints' in capsys.readouterr().err
+
+
+def test_half_takes_half_the_space(tmp_path):
+    make_network().save_pretrained(tmp_path / 'whole')
+    assert main(['--convert', str(tmp_path / 'whole'), str(tmp_path / 'half'), '--half']) == 0
+    sizes = [(tmp_path / kind / 'model.safetensors').stat().st_size for kind in ('whole', 'half')]
+    assert sizes[1] < 0.6 * sizes[0]
+    whole, half = load_network(tmp_path / 'whole'), load_network(tmp_path / 'half')
+    torch.testing.assert_close(half.queries, whole.queries, atol=2e-3, rtol=0)

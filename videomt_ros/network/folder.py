@@ -88,7 +88,7 @@ def read_folder(
         raise CheckpointError(f'{path}: cannot be read as safetensors ({error})') from error
     tensors = from_hugging_face(stored, str(path))
     try:
-        config = _read_config(folder, record, dataset)
+        config = _read_config(folder, record, dataset, _grid_size(tensors, record))
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -98,7 +98,8 @@ def read_folder(
 
 
 def _read_config(
-        folder: Path, record: dict[str, Any], dataset: str | None) -> NetworkConfig:
+        folder: Path, record: dict[str, Any], dataset: str | None,
+        grid_size: int) -> NetworkConfig:
     if record.get('model_type') != 'videomt':
         raise CheckpointError(
             f'{folder / CONFIG_FILE}: model_type is {record.get("model_type")!r}; expected '
@@ -116,7 +117,6 @@ def _read_config(
         dataset, str(folder))
     C = record.get('hidden_size', 1024)
     P = _side(record.get('patch_size', 16), 'patch_size')
-    image_size = _side(record.get('image_size', 640), 'image_size')
     return NetworkConfig(
         hidden_size=C,
         num_layers=record.get('num_hidden_layers', 24),
@@ -127,13 +127,13 @@ def _read_config(
         num_queries=record.get('num_queries', 200),
         num_query_blocks=record.get('num_blocks', 4),
         num_upscale_blocks=record.get('num_upscale_blocks', 2),
-        grid_size=image_size // P,
+        grid_size=grid_size,
         layer_norm_eps=record.get('layer_norm_eps', 1e-6),
         backbone=extra.get('backbone', 'dinov2'),
         norm_queries=extra.get('norm_queries', False),
         class_names=names,
         thing_classes=thing_classes,
-        preprocessing=_read_preprocessing(folder, extra, image_size),
+        preprocessing=_read_preprocessing(folder, extra, grid_size * P),
     )
 
 
@@ -186,6 +186,14 @@ def _hugging_face_config(config: NetworkConfig) -> dict[str, Any]:
         'id2label': names,
         'label2id': {name: int(i) for i, name in names.items()},
     }
+
+
+def _grid_size(tensors: Mapping[str, Tensor], record: dict[str, Any]) -> int:
+    """Take the side of the position table from the table: records have named another."""
+    if 'embed.positions' in tensors:
+        return math.isqrt(tensors['embed.positions'].shape[0])
+    return _side(record.get('image_size', 640), 'image_size') // _side(
+        record.get('patch_size', 16), 'patch_size')
 
 
 def _side(value: Any, name: str) -> int:

@@ -56,7 +56,7 @@ def _read_tensors(path: Path) -> Mapping[str, Tensor]:
         content = content['model']
     if not isinstance(content, Mapping):
         raise CheckpointError(
-            f"{path}: holds {type(content).__name__}; expected a dict of tensors, or one under "
+            f'{path}: holds {type(content).__name__}; expected a dict of tensors, or one under '
             f"'model'")
     foreign = [name for name, value in content.items() if not isinstance(value, Tensor)]
     if foreign or not content:

@@ -115,8 +115,8 @@ class VideoMTOutput:
 
     @cached_property
     def mask_logits(self) -> Tensor:
-        """Give the mask logits of all queries (B, Q, h, w); a mask is where its logit is > 0."""
-        return torch.einsum('bqc,bchw->bqhw', self.mask_embeddings, self.mask_features)
+        """Give all mask logits (B, Q, h, w) float32; a mask is where they are > 0."""
+        return torch.einsum('bqc,bchw->bqhw', self.mask_embeddings, self.mask_features).float()
 
     def mask_logits_of(self, row: int, slots: Sequence[int] | Tensor) -> Tensor:
         """
@@ -279,15 +279,16 @@ class VideoMT(nn.Module):
         updated = self.query_updater(x[:, :self.config.num_queries].to(self.dtype))
         return QueryState((updated.float() + self.queries).to(self.dtype), self.queries)
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
         """
         Write the weights and their record in Hugging Face's layout.
 
         :param folder: made where missing. ``config.json`` and ``model.safetensors`` are what
             transformers' VideomtForUniversalSegmentation loads (DINOv2); ``videomt_ros.json``
             beside them holds what its record cannot say.
+        :param dtype: in which the weights are stored; None keeps theirs.
         """
-        write_folder(Path(folder), self.config, self.state_dict())
+        write_folder(Path(folder), self.config, self.state_dict(), dtype)
 
     def _rotation(self, grid: tuple[int, int]) -> Rotation:
         key = (*grid, self.device)

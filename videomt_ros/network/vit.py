@@ -129,7 +129,7 @@ class PatchEmbedding(nn.Module):
             self.positions = nn.Parameter(torch.zeros(config.grid_size ** 2, C))
         else:
             self.register_parameter('positions', None)
-        self._resized: dict[tuple[int, int], Tensor] = {}
+        self._resized: dict[tuple[int, int, int], Tensor] = {}
 
     def forward(self, pixels: Tensor) -> Tensor:
         """
@@ -153,9 +153,11 @@ class PatchEmbedding(nn.Module):
             return self.positions
         if self.training or torch.is_grad_enabled():
             return resize_positions(self.positions, gh, gw)
-        if (gh, gw) not in self._resized:
-            self._resized[gh, gw] = resize_positions(self.positions, gh, gw)
-        return self._resized[gh, gw]
+        # Tensors made in inference mode count no changes in place.
+        version = 0 if self.positions.is_inference() else self.positions._version
+        if (gh, gw, version) not in self._resized:
+            self._resized[gh, gw, version] = resize_positions(self.positions, gh, gw)
+        return self._resized[gh, gw, version]
 
     def train(self, mode: bool = True) -> PatchEmbedding:
         """
@@ -216,9 +218,9 @@ def rotary_embedding(
 
 
 def _rotate_last(x: Tensor, rotation: Rotation) -> Tensor:
-    """Rotate the last Np tokens of (B, heads, N, head size); queries and prefix stay."""
-    cos, sin = (part.to(x.dtype) for part in rotation)
+    """Rotate the last Np of (B, heads, N, head size) in float32; queries and prefix stay."""
+    cos, sin = rotation
     fixed, turned = x.split((x.shape[2] - cos.shape[0], cos.shape[0]), dim=2)
     first, second = turned.chunk(2, dim=-1)
     turned = turned * cos + torch.cat((-second, first), dim=-1) * sin
-    return torch.cat((fixed, turned), dim=2)
+    return torch.cat((fixed, turned.to(x.dtype)), dim=2)

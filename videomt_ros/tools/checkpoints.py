@@ -10,6 +10,7 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+import torch
 
 from ..network import CheckpointError, load_network
 from ..network.class_lists import CLASS_LISTS, load_class_list
@@ -28,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if args.convert is None:
-        if args.norm_queries is not None or args.classes is not None:
-            parser.error('--norm-queries and --classes belong to --convert')
+        if args.norm_queries is not None or args.classes is not None or args.half:
+            parser.error('--norm-queries, --classes and --half belong to --convert')
         _print_table()
         return 0
     source, folder = args.convert
     try:
-        _convert(source, Path(folder), args.norm_queries, args.classes)
+        _convert(source, Path(folder), args.norm_queries, args.classes, args.half)
     except (CheckpointError, OSError) as error:
         print(f'{parser.prog}: {error}', file=sys.stderr)
         return 1
@@ -57,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--classes', choices=CLASS_LISTS,
         help='the data set that IN was trained on, for the names of its classes')
+    parser.add_argument(
+        '--half', action='store_true', help='store the weights in half the space, as fp16')
     return parser
 
 
@@ -87,7 +90,8 @@ def _print_table() -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def _convert(source: str, folder: Path, norm_queries: str | None, classes: str | None) -> None:
+def _convert(source: str, folder: Path, norm_queries: str | None, classes: str | None,
+             half: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f'{folder} is a file; expected a folder to write into')
     network = load_network(
@@ -100,7 +104,7 @@ def _convert(source: str, folder: Path, norm_queries: str | None, classes: str |
                 f'{len(listed.names)}')
         network.config = replace(
             network.config, class_names=listed.names, thing_classes=listed.thing_classes)
-    network.save_pretrained(folder)
+    network.save_pretrained(folder, torch.float16 if half else None)
     config = network.config
     print(f'{folder}: {config.num_layers} blocks of {config.hidden_size} channels, '
           f'{config.backbone}, norm_queries {str(config.norm_queries).lower()}, '
