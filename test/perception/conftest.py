@@ -37,14 +37,17 @@ class ScriptedNetwork:
     :param script: list over frames of dicts from slot to what :func:`shows` gives; silent slots
         and frames after the end show no object.
     :param num_queries: query slots.
+    :param square: stretch frames to a square.
+    :param things: indices of the classes that are things.
     """
 
     device = torch.device('cpu')
+    dtype = torch.float32
 
-    def __init__(self, script, num_queries=5, square=False):
+    def __init__(self, script, num_queries=5, square=False, things=range(3)):
         self.script = script
         self.config = NetworkConfig(
-            num_queries=num_queries, class_names=CLASS_NAMES, thing_classes=frozenset(range(3)),
+            num_queries=num_queries, class_names=CLASS_NAMES, thing_classes=frozenset(things),
             preprocessing=Preprocessing('square' if square else 'short_side', size=SIZE))
         self.asked = []  # the slots of which masks were made, a call each
         self.batches = []  # the number of frames of each call

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from videomt_ros.perception import FrameResult, Instance, overlay, TrackState
-from videomt_ros.perception.draw import track_colour
+from videomt_ros.perception.draw import stuff_colour, track_colour
 
 
 def make_result(size, *boxes, name='person', **fields):
@@ -80,6 +80,26 @@ def test_labels_of_neighbours_do_not_cover_each_other():
     one = changed(frame, make_result((240, 320), (50, 100, 20, 20)))
     two = changed(frame, make_result((240, 320), (50, 100, 20, 20), (52, 100, 20, 20)))
     assert two.sum() > 1.5 * one.sum()
+
+
+def test_stuff_is_filled_in_the_colour_of_its_class_and_named_in_its_middle():
+    frame = np.full((240, 320, 3), 90, dtype=np.uint8)
+    result = make_result((240, 320), (0, 100, 320, 140), name='floor', track_id=0, class_id=7)
+    result.instances[0].probabilities[:, :160] = 0  # the right half only
+    picture = overlay(frame, result)
+    filled = 90 * 0.55 + np.array(stuff_colour(7)) * 0.45
+    assert np.abs(picture[110, 200] - filled).max() <= 1
+    assert (picture[:, :150] == 90).all() and (picture[:95] == 90).all()
+    named = (np.abs(picture - filled).max(axis=2) > 1)[102:238, 164:318]
+    rows, columns = np.nonzero(named)
+    assert rows.mean() + 102 == pytest.approx(170, abs=12)
+    assert columns.mean() + 164 == pytest.approx(240, abs=12)
+
+
+def test_stuff_that_is_too_thin_for_its_name_has_none():
+    frame = np.full((240, 320, 3), 90, dtype=np.uint8)
+    result = make_result((240, 320), (0, 100, 320, 6), track_id=0)
+    assert not changed(frame, result)[:97].any() and not changed(frame, result)[109:].any()
 
 
 def test_lost_and_ended_tracks_are_not_drawn():

@@ -15,10 +15,9 @@ import time
 from videomt_ros.network import NetworkConfig
 
 from .matching import Sightings
-from .result import Instance
-from .tasks import Segmentation, View
-from .tracks import Track, TrackBook, TrackRules
-from .upsample import EMPTY_PATCH, MaskPatch, MaskUpsampler
+from .tasks import Segmentation, track_instance, View
+from .tracks import label_dtype, TrackBook, TrackRules
+from .upsample import EMPTY_PATCH, MaskUpsampler
 
 # Of a camera of one size; building one takes milliseconds.
 _upsampler = lru_cache(maxsize=64)(MaskUpsampler)
@@ -33,6 +32,7 @@ class InstanceTask:
 
     def __init__(self, config: NetworkConfig) -> None:
         self._class_names = config.class_names
+        self._num_slots = config.num_queries
         self._book = TrackBook(config.num_queries)
 
     def reset(self) -> None:
@@ -65,17 +65,12 @@ class InstanceTask:
         seen = self._book.settle(
             matched, reading, sightings, chances, rules, view.stamp, view.elapsed)
         instances = tuple(
-            self._instance(track, patches[seen[track]] if track in seen else EMPTY_PATCH, view)
+            track_instance(
+                track, self._class_names[track.class_id],
+                patches[seen[track]] if track in seen else EMPTY_PATCH, view)
             for track in self._book.tracks)
         done = time.perf_counter()
         return Segmentation(instances, {
             'masks': (matching - start + settling - upsampling) * 1e3,
-            'tracks': (upsampling - matching + done - settling) * 1e3})
-
-    def _instance(self, track: Track, patch: MaskPatch, view: View) -> Instance:
-        return Instance(
-            track_id=track.track_id, state=track.state, class_id=track.class_id,
-            class_name=self._class_names[track.class_id], score=track.score, box=patch.box,
-            area=patch.area, age=track.age, mask_value=track.mask_value,
-            first_seen=track.first_seen, last_seen=track.last_seen,
-            probabilities=patch.probabilities, frame_size=view.geometry.source)
+            'tracks': (upsampling - matching + done - settling) * 1e3,
+        }, label_dtype(self._num_slots))

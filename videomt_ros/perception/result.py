@@ -24,23 +24,28 @@ class TrackState(IntEnum):
 @dataclass(frozen=True, eq=False)
 class Instance:
     """
-    One object in one frame.
+    One object in one frame, or all that is seen there of one class without objects (stuff).
+
+    Stuff has no track: each frame tells of it by itself. It is TRACKED, its age is 1, and it was
+    first and last seen in the frame.
 
     :param track_id: its number, 1 and up, never given twice to the objects of one camera; 0 for
-        what is no track.
+        stuff.
     :param state: where its track stands; LOST and ENDED ones have an empty mask.
     :param class_id: index of its class.
     :param class_name: name of its class.
-    :param score: 0..1, probability of the class times the mask's mean probability over its
-        pixels; of a LOST or ENDED track the score with which it was last seen.
+    :param score: 0..1, of a LOST or ENDED track that with which it was last seen. In 'instance'
+        the probability of the class times the mask's mean probability over its pixels; in
+        'panoptic' the probability of the class; in 'semantic' the mean of the pixels' confidence.
     :param box: (x, y, width, height) of the mask in pixels of the source frame; zeros when empty.
     :param area: pixels of the mask in the source frame.
     :param age: processed frames since the track began, 1 in its first.
-    :param mask_value: its value in the label map, 1 and up, the same for the whole track.
+    :param mask_value: its value in the label map, 1 and up, the same for the whole track, and
+        always the same for stuff of one class.
     :param first_seen: stamp in seconds of the frame in which the track began; None without stamps.
     :param last_seen: stamp in seconds of the latest frame with a mask; None without stamps.
     :param probabilities: (height, width) uint8 of the box: 0 outside the mask, inside it the
-        pixel's probability, 128..255 for 0.5..1.
+        pixel's probability, 128..255 for 0.5..1; in 'semantic' the pixel's confidence, 1..255.
     :param frame_size: (H, W) of the source frame.
     """
 
@@ -77,22 +82,26 @@ class FrameResult:
     """
     Everything that is known of one frame of one camera.
 
-    The maps are painted when the first of them is read. Where masks overlap, a pixel belongs to
-    the instance with the highest score times probability of the pixel.
+    The maps are painted when the first of them is read. Where masks overlap, which they do in
+    'instance' alone, a pixel belongs to that with the highest score times probability of the
+    pixel.
 
     :param camera: name of the camera.
     :param stamp: stamp of the frame in seconds; None when it had none.
     :param height: rows H of the source frame.
     :param width: columns W of the source frame.
-    :param task: 'instance', the task that was run.
-    :param instances: seen, lost and just ended tracks, in the order of their ids.
+    :param task: that was run: 'instance', 'panoptic' or 'semantic'.
+    :param instances: stuff (in 'semantic' every class is stuff) by class, then the seen, lost and
+        just ended tracks by id.
     :param epoch: how often the memory of this camera was reset so far.
     :param reset_reason: why it was reset before this frame, in words; None when it was not.
     :param skipped: frames of the camera that were dropped since the previous result.
     :param dt: seconds since the previous frame; None for the first after a reset, without stamps.
     :param timings: milliseconds a stage: 'prepare' (resize, normalise), 'network' (of the whole
-        batch), 'masks' (class test, mask products, upsampling), 'tracks', and 'total', their sum.
+        batch), 'masks' (class test, mask products, upsampling), 'tracks' where there are any, and
+        'total', their sum.
     :param label_dtype: uint8, or uint16 where the network has over 254 query slots.
+    :param painted: the maps, where they are more than what the instances tell.
     """
 
     camera: str
@@ -107,10 +116,11 @@ class FrameResult:
     dt: float | None
     timings: Mapping[str, float]
     label_dtype: type[np.unsignedinteger]
+    painted: Maps | None = None
 
     @cached_property
     def _maps(self) -> Maps:
-        return paint(self.instances, (self.height, self.width), self.label_dtype)
+        return self.painted or paint(self.instances, (self.height, self.width), self.label_dtype)
 
     @property
     def label_map(self) -> np.ndarray:
@@ -124,5 +134,10 @@ class FrameResult:
 
     @property
     def confidence_map(self) -> np.ndarray:
-        """Give (H, W) uint8: 255 times score times the pixel's probability, 0 for nothing."""
+        """
+        Give (H, W) uint8: how sure the class of each pixel is, 0 for nothing.
+
+        255 times the instance's score times the pixel's probability; in 'semantic' 255 times the
+        sum over all slots of class probability times mask probability, 1 at most.
+        """
         return self._maps.confidence

@@ -15,12 +15,15 @@ from videomt_ros.network.config import RESIZE_RULES
 from .camera import Camera, NOMINAL_PERIOD
 from .engines import make_engine
 from .instance import InstanceTask
+from .panoptic import PanopticTask
 from .resize import check_frame, FrameGeometry, Resizer
 from .result import FrameResult
+from .semantic import SemanticTask
 from .tasks import Task, View
-from .tracks import label_dtype, TrackRules
+from .tracks import TrackRules
 
-TASKS: dict[str, Callable[[NetworkConfig], Task]] = {'instance': InstanceTask}
+TASKS: dict[str, Callable[[NetworkConfig], Task]] = {
+    'instance': InstanceTask, 'panoptic': PanopticTask, 'semantic': SemanticTask}
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -71,15 +74,17 @@ class VideoSegmenter:
     of before are then reported as ENDED. One thread at a time may use it.
 
     :param network: the weights, on their device and in their precision.
-    :param task: 'instance'.
+    :param task: 'instance' (VIS: objects, their masks may overlap), 'panoptic' (VPS: objects and
+        stuff such as floor, each pixel belongs to one of them at most) or 'semantic' (VSS: the
+        class of each pixel; no tracks).
     :param engine: 'auto', 'eager' or 'compile', see :func:`make_engine`.
     :param resize: 'auto' for the rule that the weights were made for, else 'short_side' or
         'square', with the size of the weights' record.
-    :param classes: names or indices of the classes that are wanted, the others cost nothing; None
-        for all.
+    :param classes: names or indices of the classes that are wanted; None for all. The others cost
+        nothing; only in 'semantic' they still win their pixels, which are then unlabelled.
     :param max_gap: longest time in seconds between two frames over which the memory is carried on.
     :param rules: further fields of :class:`TrackRules`: start_score, keep_score, confirm_frames,
-        max_lost, ...
+        max_lost, ...; none of them matters to 'semantic'.
     :raises ValueError: for an unknown task, engine, resize rule or class, or a number that is out
         of its range.
     """
@@ -276,7 +281,7 @@ class VideoSegmenter:
             task=self.task, instances=done.instances, epoch=camera.epoch,
             reset_reason=camera.reset_reason, skipped=given.skipped, dt=dt,
             timings={**timings, 'total': sum(timings.values())},
-            label_dtype=label_dtype(self.network.config.num_queries))
+            label_dtype=done.label_dtype, painted=done.maps)
         camera.queries = step.output.state.row(step.row)
         camera.stamp, camera.size = given.stamp, geometry.source
         camera.frame_id, camera.reset_reason = given.frame_id, None

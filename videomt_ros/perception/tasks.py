@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from videomt_ros.network import VideoMTOutput
 
+from .maps import Maps
 from .resize import FrameGeometry
-from .result import Instance
-from .tracks import TrackRules
+from .result import Instance, TrackState
+from .tracks import Track, TrackRules
+from .upsample import MaskPatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +45,22 @@ class View:
         :returns: (n, h, w) float32 at the network's resolution.
         :raises FloatingPointError: when there are other values than finite ones among them.
         """
+        logits: np.ndarray = self.mask_tensor(slots).cpu().numpy()
+        return logits
+
+    def mask_tensor(self, slots: np.ndarray) -> torch.Tensor:
+        """
+        Have the masks of some slots made, and left on the device of the network.
+
+        :param slots: as for :meth:`mask_logits`.
+        :returns: as :meth:`mask_logits` does.
+        :raises FloatingPointError: as :meth:`mask_logits` does.
+        """
         if not len(slots):
-            return np.zeros((0, *self.output.mask_features.shape[2:]), dtype=np.float32)
-        logits = self.output.mask_logits_of(self.row, slots.tolist()).cpu().numpy()
-        if not np.isfinite(logits).all():
+            features = self.output.mask_features
+            return features.new_zeros((0, *features.shape[2:]), dtype=torch.float32)
+        logits = self.output.mask_logits_of(self.row, slots.tolist())
+        if not bool(logits.isfinite().all()):
             raise FloatingPointError('the network gave mask logits that are not finite numbers')
         return logits
 
@@ -55,12 +70,55 @@ class Segmentation:
     """
     What a task makes of a frame.
 
-    :param instances: in the order of their track ids.
+    :param instances: in the order of their track ids, what is no track first, by class.
     :param timings: milliseconds by stage.
+    :param label_dtype: of the label map: uint8, or uint16 where that has too few values.
+    :param maps: label, class and confidence map, where the task makes them; else they are painted
+        from the instances.
     """
 
     instances: tuple[Instance, ...]
     timings: Mapping[str, float]
+    label_dtype: type[np.unsignedinteger]
+    maps: Maps | None = None
+
+
+def track_instance(track: Track, class_name: str, patch: MaskPatch, view: View) -> Instance:
+    """
+    Report a track.
+
+    :param track: after the frame.
+    :param class_name: of its class.
+    :param patch: its mask, empty where it is not seen.
+    :param view: of the frame.
+    :returns: the instance.
+    """
+    return Instance(
+        track_id=track.track_id, state=track.state, class_id=track.class_id, class_name=class_name,
+        score=track.score, box=patch.box, area=patch.area, age=track.age,
+        mask_value=track.mask_value, first_seen=track.first_seen, last_seen=track.last_seen,
+        probabilities=patch.probabilities, frame_size=view.geometry.source)
+
+
+def stuff_instance(
+    class_id: int, class_name: str, score: float, mask_value: int, patch: MaskPatch, view: View,
+) -> Instance:
+    """
+    Report what is seen of a class without objects, which has no track.
+
+    :param class_id: of the class.
+    :param class_name: of the class.
+    :param score: 0..1.
+    :param mask_value: of the class.
+    :param patch: its mask.
+    :param view: of the frame.
+    :returns: the instance.
+    """
+    return Instance(
+        track_id=0, state=TrackState.TRACKED, class_id=class_id, class_name=class_name,
+        score=score, box=patch.box, area=patch.area, age=1, mask_value=mask_value,
+        first_seen=view.stamp, last_seen=view.stamp, probabilities=patch.probabilities,
+        frame_size=view.geometry.source)
 
 
 class Task(Protocol):

@@ -50,6 +50,9 @@ class TrackRules:
         are one object.
     :param move_overlap: intersection over union, 0..1, with a track's last mask from which on
         another slot can carry the track on.
+    :param score_threshold: in 'panoptic', class probability 0..1 that a slot must exceed to get
+        any pixel, as a thing or as stuff.
+    :param overlap_threshold: in 'panoptic', share 0..1 of its own mask that a slot must win.
     :param classes: indices of the wanted classes; None for all.
     :raises ValueError: naming the number that is out of its range.
     """
@@ -61,10 +64,13 @@ class TrackRules:
     min_area: float = 1e-4
     duplicate_overlap: float = 0.5
     move_overlap: float = 0.3
+    score_threshold: float = 0.8
+    overlap_threshold: float = 0.8
     classes: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
-        for name in ('start_score', 'keep_score', 'min_area', 'duplicate_overlap', 'move_overlap'):
+        for name in ('start_score', 'keep_score', 'min_area', 'duplicate_overlap', 'move_overlap',
+                     'score_threshold', 'overlap_threshold'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} is {getattr(self, name)}: expected 0 to 1')
         if self.keep_score > self.start_score:
@@ -124,20 +130,33 @@ def label_dtype(num_slots: int) -> type[np.uint8] | type[np.uint16]:
     return np.uint8 if num_slots <= 254 else np.uint16
 
 
+def largest_value(dtype: type[np.unsignedinteger]) -> int:
+    """
+    Give the largest value that label maps contain.
+
+    :param dtype: of the label map.
+    :returns: one less than the dtype holds.
+    """
+    return int(np.iinfo(dtype).max) - 1
+
+
 class TrackBook:
     """
     The tracks of one camera.
 
     :param num_slots: query slots Q of the network.
+    :param num_values: mask values that tracks can have, 1 and up; None for all of a label map.
     """
 
-    def __init__(self, num_slots: int) -> None:
+    def __init__(self, num_slots: int, num_values: int | None = None) -> None:
         self._tracks: list[Track] = []
         self._ended: list[Track] = []
         self._reported = False  # whether a frame was reported that contains self._ended
         self._next_id = 1
         # Given in turn, so that a value does not come back at once on another object.
-        self._free_values = deque(range(1, int(np.iinfo(label_dtype(num_slots)).max)))
+        if num_values is None:
+            num_values = largest_value(label_dtype(num_slots))
+        self._free_values = deque(range(1, num_values + 1))
 
     def reset(self) -> None:
         """End all tracks; the next frame reports it. Ids go on counting."""

@@ -50,11 +50,11 @@ class _Axis:
     def __init__(self, geometry: FrameGeometry, axis: int, size: int) -> None:
         source = geometry.source[axis]
         if geometry.one_step:
-            matrix = _bilinear_matrix(size, source)
+            matrix = bilinear_matrix(size, source)
         else:
             resized = geometry.resized[axis]
-            matrix = _bilinear_matrix(size, geometry.padded[axis])[:resized]
-            matrix = _bilinear_matrix(resized, source) @ matrix
+            matrix = bilinear_matrix(size, geometry.padded[axis])[:resized]
+            matrix = bilinear_matrix(resized, source) @ matrix
         self.matrix = matrix.numpy()
         used = self.matrix != 0
         # The pixels of the mask that each pixel of the result is made of: first..last.
@@ -71,7 +71,14 @@ class _Axis:
         return slice(int(self._first[part.start]), int(self._last[part.stop - 1]) + 1)
 
 
-def _bilinear_matrix(size: int, new_size: int) -> torch.Tensor:
+def bilinear_matrix(size: int, new_size: int) -> torch.Tensor:
+    """
+    Write a bilinear resize along one axis as a matrix.
+
+    :param size: values before.
+    :param new_size: values after.
+    :returns: (new_size, size) float32, two neighbours at most in a row; their sum is 1.
+    """
     unit = torch.eye(size)[None, :, :, None]  # channel i is 1 at pixel i
     return bilinear(unit, (new_size, 1))[0, :, :, 0].T.contiguous()
 

@@ -45,7 +45,8 @@ def summarise(results: Iterable[FrameResult]) -> list[TrackSummary]:
     seen: dict[int, list[tuple[float, str, float]]] = {}
     for result in results:
         for instance in result.instances:
-            if instance.state in (TrackState.NEW, TrackState.TRACKED):
+            # Stuff of a panoptic result has no track: its id is 0.
+            if instance.track_id and instance.state in (TrackState.NEW, TrackState.TRACKED):
                 seen.setdefault(instance.track_id, []).append(
                     (result.stamp or 0.0, instance.class_name, instance.score))
     return [
