@@ -1,0 +1,49 @@
+"""The checkpoint that the package carries: small, whole, and able to see a duck."""
+
+import json
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import get_typestore, Stores
+import torch
+from videomt_ros.network import load_network
+from videomt_ros.network.checkpoint import EMBEDDED
+from videomt_ros.perception import TrackState, VideoSegmenter
+from videomt_ros.share import share_directory
+
+
+def drive(count):
+    """Read the first frames of the demo's recording: seconds and RGB."""
+    store = get_typestore(Stores.LATEST)
+    with Reader(share_directory() / 'demo' / 'drive') as reader:
+        topic = [c for c in reader.connections if c.topic == '/camera/image_raw']
+        for _, (connection, stamp, content) in zip(
+                range(count), reader.messages(topic), strict=False):
+            image = store.deserialize_cdr(content, connection.msgtype)
+            yield stamp * 1e-9, np.ascontiguousarray(
+                image.data.reshape(image.height, image.width, 3))
+
+
+def test_it_is_small_and_says_what_it_is():
+    files = sum(path.stat().st_size for path in EMBEDDED.iterdir())
+    assert files <= 12 * 2 ** 20
+    network = load_network()
+    assert network.config.num_classes == 12 and network.config.class_names[0] == 'duck'
+    assert next(network.parameters()).dtype is torch.float32
+    record = json.loads((EMBEDDED / 'config.json').read_text())
+    assert record['id2label']['0'] == 'duck'
+    memory = network.initial_state(1).queries
+    assert memory.numel() * memory.element_size() < 2 ** 20
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_it_holds_on_to_the_duck_of_the_demo():
+    segmenter = VideoSegmenter.from_pretrained()
+    ducks = []
+    for stamp, frame in drive(20):
+        result = segmenter.process(frame, stamp)
+        ducks.append({
+            i.track_id for i in result.instances
+            if i.class_name == 'duck' and i.state is TrackState.TRACKED})
+    assert set.intersection(*ducks[5:]), ducks
