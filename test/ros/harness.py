@@ -54,7 +54,9 @@ class Process:
                          ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', **environment or {})
         self._process = subprocess.Popen(
             [sys.executable, *map(str, command)], env=variables, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            # What a script starts with & ignores SIGINT, and so would all below it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.pid = self._process.pid
         self.lines = []
         self._reader = threading.Thread(target=self._read, daemon=True)

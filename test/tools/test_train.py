@@ -107,7 +107,9 @@ def test_ctrl_c_ends_it_with_130_and_a_word_on_how_to_go_on(tmp_path, videos):
     path = settings(tmp_path, videos, steps=100_000, workers=1)
     process = subprocess.Popen(
         [sys.executable, '-m', 'videomt_ros.tools.train', str(path)], start_new_session=True,
-        stderr=subprocess.PIPE, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+        stderr=subprocess.PIPE, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        # What a script starts with & ignores SIGINT, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 120
     while not (tmp_path / 'out/checkpoint.pth').exists() and time.monotonic() < deadline:
         time.sleep(0.1)
