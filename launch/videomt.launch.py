@@ -33,13 +33,15 @@ def start_node(context):
         package='videomt_ros', executable='videomt_node', output='screen',
         name=LaunchConfiguration('name'), namespace=LaunchConfiguration('namespace'),
         parameters=[LaunchConfiguration('params_file'), given],
-        remappings=[('image', LaunchConfiguration('image'))])]
+        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'camera_info')])]
 
 
 def generate_launch_description():
     params_file = share_directory() / 'config' / 'videomt.yaml'
     return LaunchDescription([
         DeclareLaunchArgument('image', default_value='image', description='topic of the images'),
+        DeclareLaunchArgument('camera_info', default_value='camera_info',
+                              description='topic of the calibration'),
         DeclareLaunchArgument('params_file', default_value=str(params_file),
                               description='file of parameters, see config/videomt.yaml'),
         DeclareLaunchArgument('name', default_value='videomt', description='name of the node'),

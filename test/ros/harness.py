@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from videomt_ros.ros.images import array_to_image
 
-PATIENCE = 20.0  # seconds; the machine may be busy
+PATIENCE = 40.0  # seconds; the machine may be busy
 
 
 _domains = cycle(range(1, 100))

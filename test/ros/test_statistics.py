@@ -2,6 +2,7 @@
 
 import math
 
+from videomt_ros.ros.drops import Drop
 from videomt_ros.ros.statistics import Statistics
 
 
@@ -14,7 +15,7 @@ class Clock:
 
 def test_a_new_camera():
     state = Statistics(Clock()).snapshot()
-    assert (state.received, state.answered, state.skipped, state.tracks, state.epoch) == (0,) * 5
+    assert (state.received, state.answered, state.tracks, state.epoch) == (0,) * 4
     assert state.input_rate == state.output_rate == 0
     assert all(math.isnan(age) for age in state.age_ms)
     assert state.failing is None and state.last_reset is None
@@ -28,10 +29,10 @@ def test_rates_ages_and_stages():
         if number % 2:
             statistics.answered(number, {'network': 40.0, 'masks': number / 10}, 3, 1)
         else:
-            statistics.skipped()
+            statistics.dropped(Drop.NEWER)
         clock.now += 0.1
     state = statistics.snapshot()
-    assert (state.received, state.answered, state.skipped) == (200, 100, 100)
+    assert (state.received, state.answered, state.dropped) == (200, 100, {Drop.NEWER: 100})
     assert abs(state.input_rate - 10) < 0.2 and abs(state.output_rate - 5) < 0.2
     assert 149 <= state.age_ms[0] <= 151, 'the median of the last 10 s'
     assert 190 <= state.age_ms[1] <= 199

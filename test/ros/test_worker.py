@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rclpy.clock import Clock
 from videomt_ros.perception import FrameResult
+from videomt_ros.ros.drops import Drop
 from videomt_ros.ros.parameters import Settings
 from videomt_ros.ros.stamps import StampScale
 from videomt_ros.ros.statistics import Statistics
@@ -45,6 +46,7 @@ class Camera:
     statistics: Statistics = field(default_factory=Statistics)
     answers: list = field(default_factory=list)
     fault: Exception | None = None
+    camera_info: None = None
 
     def __post_init__(self):
         self.outputs = self
@@ -64,7 +66,8 @@ class Camera:
 class Log:
 
     def __init__(self):
-        self.errors, self.infos = [], []
+        self.errors, self.warnings, self.infos = [], [], []
+        self.warning = self.warnings.append
         self.error, self.info = self.errors.append, self.infos.append
 
 
@@ -113,11 +116,45 @@ def test_the_newest_image_wins_and_the_others_are_counted(bench):
     assert stamps(bench.front) == [0.0, 0.4]
     assert [a.result.skipped for a in bench.front.answers] == [0, 3]
     state = bench.front.statistics.snapshot()
-    assert (state.received, state.answered, state.skipped) == (5, 2, 3)
+    assert (state.received, state.answered, state.dropped) == (5, 2, {Drop.NEWER: 3})
     bench.offer(bench.front, 0.5)
     bench.run()
     bench.wait(lambda: len(bench.front.answers) == 3)
     assert bench.front.answers[-1].result.skipped == 0
+
+
+def test_a_pause_drops_what_waits_and_what_comes(bench):
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.offer(bench.front, 0.1)
+    bench.worker.pause(True)
+    bench.offer(bench.front, 0.2, 0.3)
+    bench.run()
+    bench.wait(lambda: bench.front.answers)
+    bench.worker.pause(False)
+    bench.offer(bench.front, 0.4)
+    bench.run()
+    bench.wait(lambda: len(bench.front.answers) == 2)
+    assert stamps(bench.front) == [0.0, 0.4]
+    assert bench.front.answers[1].result.skipped == 3
+    assert bench.front.statistics.snapshot().dropped == {Drop.PAUSED: 3}
+
+
+def test_an_image_that_has_waited_too_long(bench):
+    bench.settings = Settings(max_age=1.0)
+    now = time.time() - 1_700_000_000.123456789
+    bench.offer(bench.front, now)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.offer(bench.front, now - 0.5)  # young enough, but its turn comes a second later
+    bench.offer(bench.rear, now + 10)
+    time.sleep(1.0)
+    bench.run(2)
+    bench.wait(lambda: bench.rear.answers)
+    assert [sorted(batch) for batch in bench.segmenter.batches] == [['front'], ['rear']]
+    state = bench.front.statistics.snapshot()
+    assert state.dropped == {Drop.MAX_AGE: 1} and 1.5 <= state.late_by < 60
+    warning, = bench.log.warnings
+    assert warning.startswith('camera front: the newest image was')
 
 
 def test_cameras_that_wait_are_one_batch(bench):
@@ -177,6 +214,33 @@ def test_a_failing_network_is_told_once_and_forgets(bench):
     bench.run()
     bench.wait(lambda: bench.front.answers)
     assert bench.front.statistics.snapshot().failing is None
+
+
+def test_a_network_that_fails_too_often_is_given_up(bench):
+    bench.settings = Settings(max_failures=3)
+    fault = RuntimeError('CUDA out of\nmemory')
+    bench.segmenter.faults = [fault, fault]
+
+    def offer(number):
+        bench.offer(bench.front, number)
+        bench.run()
+        bench.wait(lambda: len(bench.segmenter.batches) == number + 1)
+        bench.wait(lambda: sum(bench.front.statistics.snapshot().failed.values())
+                   + len(bench.front.answers) == number + 1)
+
+    for number in range(3):
+        offer(number)
+    assert bench.front.answers and bench.worker.broken is None, 'two in a row, then a result'
+    bench.segmenter.faults = [fault] * 3
+    for number in range(3, 6):
+        assert bench.worker.broken is None
+        offer(number)
+    bench.wait(lambda: bench.worker.broken)
+    assert bench.worker.broken == (
+        'the network has failed 3 times in a row: CUDA out of memory')
+    bench.offer(bench.front, 6)
+    time.sleep(0.1)
+    assert len(bench.segmenter.batches) == 6
 
 
 def test_a_result_that_cannot_be_published(bench):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from videomt_ros.ros.outputs import Outputs
 from videomt_ros.ros.stamps import StampScale
@@ -14,7 +14,7 @@ RawImage = Image | CompressedImage
 
 class Camera:
     """
-    One camera: its topics, statistics and time scale.
+    One camera: its topics, statistics, calibration and time scale.
 
     :param node: that publishes for it.
     :param name: empty for the only camera of a node.
@@ -23,6 +23,8 @@ class Camera:
     def __init__(self, node: LifecycleNode, name: str) -> None:
         self.name = name
         self.image_topic = f'{name}/image' if name else 'image'
+        self.info_topic = f'{name}/camera_info' if name else 'camera_info'
+        self.camera_info: CameraInfo | None = None  # the newest
         self.outputs = Outputs(node, f'~/{name}/' if name else '~/')
         self.statistics = Statistics()
         self._scale: StampScale | None = None
@@ -30,6 +32,14 @@ class Camera:
     def __str__(self) -> str:
         """Name the camera for the log."""
         return f'camera {self.name}' if self.name else 'the camera'
+
+    def calibrate(self, info: CameraInfo) -> None:
+        """
+        Keep the newest calibration.
+
+        :param info: the message, not to be changed afterwards.
+        """
+        self.camera_info = info
 
     def scale(self, header: Header) -> StampScale:
         """

@@ -7,14 +7,15 @@ import math
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
+from videomt_ros.ros.drops import age_complaint, CLOCKS_DIFFER_S, Drop
 from videomt_ros.ros.image_input import Complaint, ImageInput
 from videomt_ros.ros.statistics import Snapshot
 
-_CLOCKS_DIFFER_MS = 3.6e6  # an age of over an hour is that of a recording
+_CLOCKS_DIFFER_MS = 1e3 * CLOCKS_DIFFER_S
 
 
 def status_message(name: str, hardware_id: str, state: Snapshot, image_input: ImageInput | None,
-                   complaint: Complaint | None) -> DiagnosticStatus:
+                   complaint: Complaint | None, paused: bool) -> DiagnosticStatus:
     """
     Word the health of one camera.
 
@@ -23,19 +24,39 @@ def status_message(name: str, hardware_id: str, state: Snapshot, image_input: Im
     :param state: of its statistics.
     :param image_input: of its images; None while the node is not active.
     :param complaint: why images do not come; None if they do.
+    :param paused: images are dropped, as somebody has asked for.
     :returns: STALE when inactive, ERROR when the newest image gave no result, WARN when images do
-        not come, else OK.
+        not come or come too late, else OK, which a pause is.
     """
     level, message = DiagnosticStatus.OK, f'{state.output_rate:.1f} results/s'
     if image_input is None:
         level, message = DiagnosticStatus.STALE, 'not active'
+    elif paused:
+        message = 'paused by ~/set_enabled: images are dropped'
     elif state.failing is not None:
         level, message = DiagnosticStatus.ERROR, f'no result of the newest image: {state.failing}'
     elif complaint is not None:
         level, message = DiagnosticStatus.WARN, complaint.text
+    elif state.late_by is not None:
+        level, message = DiagnosticStatus.WARN, age_complaint(state.late_by)
     return DiagnosticStatus(
         level=level, name=name, message=message, hardware_id=hardware_id,
-        values=[KeyValue(key=key, value=value) for key, value in _values(state, image_input)])
+        values=[KeyValue(key='enabled', value=str(not paused).lower()),
+                *(KeyValue(key=key, value=value) for key, value in _values(state, image_input))])
+
+
+def unconfigured_message(name: str, failure: str | None) -> DiagnosticStatus:
+    """
+    Word the health of a node without cameras.
+
+    :param name: of the status.
+    :param failure: why the node has given up; None if it has not.
+    :returns: ERROR with the failure, else STALE.
+    """
+    if failure is not None:
+        return DiagnosticStatus(level=DiagnosticStatus.ERROR, name=name,
+                                message=f'{failure}; configure the node again')
+    return DiagnosticStatus(level=DiagnosticStatus.STALE, name=name, message='not configured')
 
 
 def _values(state: Snapshot, image_input: ImageInput | None) -> list[tuple[str, str]]:
@@ -59,7 +80,7 @@ def _values(state: Snapshot, image_input: ImageInput | None) -> list[tuple[str, 
         ('age p95 [ms]', _age(state.age_ms[1])),
         ('images received', str(state.received)),
         ('images answered', str(state.answered)),
-        ('images skipped for a newer one', str(state.skipped)),
+        *((f'images {reason.value}', str(state.dropped.get(reason, 0))) for reason in Drop),
         *((f'images failed: {cause}', str(count)) for cause, count in state.failed.items()),
         *((f'stage {name} p50 [ms]', _number(value)) for name, value in state.stage_ms.items()),
         ('tracks', str(state.tracks)),

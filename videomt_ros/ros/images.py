@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
+import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from videomt_ros.ros.pixels import compressed_to_rgb, ImageError, raw_to_rgb, samples
 
-__all__ = ['ImageError', 'array_to_image', 'image_to_labels', 'image_to_rgb']
+__all__ = ['ImageError', 'array_to_image', 'array_to_jpeg', 'image_to_labels', 'image_to_rgb']
 
 _OUT_ENCODINGS = {(2, 'uint8'): 'mono8', (2, 'uint16'): 'mono16', (3, 'uint8'): 'rgb8'}
 
@@ -50,6 +51,21 @@ def array_to_image(pixels: np.ndarray, header: Header) -> Image:
                   is_bigendian=sys.byteorder == 'big', step=pixels[:1].nbytes)
     # Assigning an array or bytes is checked element by element; this is one copy (PEP 3118).
     image.data.frombytes(pixels.view(np.uint8).reshape(-1))
+    return image
+
+
+def array_to_jpeg(pixels: np.ndarray, header: Header) -> CompressedImage:
+    """
+    Make a compressed image message of an array.
+
+    :param pixels: (H, W, 3) uint8 RGB.
+    :param header: shared with the message, not copied.
+    :returns: the message, its format worded as image_transport does.
+    """
+    # OpenCV takes BGR, and raises by itself what it cannot encode.
+    data = cv2.imencode('.jpg', cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1]
+    image = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
+    image.data.frombytes(data.reshape(-1))
     return image
 
 

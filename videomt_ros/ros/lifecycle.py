@@ -11,13 +11,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from std_srvs.srv import Trigger
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo
+from std_srvs.srv import SetBool, Trigger
 from videomt_ros.perception import VideoSegmenter
 from videomt_ros.ros.camera import Camera
-from videomt_ros.ros.diagnostics import array_message, status_message
+from videomt_ros.ros.diagnostics import array_message, status_message, unconfigured_message
 from videomt_ros.ros.image_input import ImageInput
 from videomt_ros.ros.parameters import (
     loading_options,
@@ -25,6 +28,7 @@ from videomt_ros.ros.parameters import (
     Settings,
     tracking_options,
 )
+from videomt_ros.ros.qos import OVERRIDES
 from videomt_ros.ros.worker import Worker
 
 _WATCH_PERIOD_S = 0.5
@@ -45,12 +49,16 @@ class VideomtNode(LifecycleNode):
         self._segmenter: VideoSegmenter | None = None
         self._cameras: list[Camera] = []
         self._inputs: dict[Camera, ImageInput] = {}
+        self._infos: list[Subscription] = []
         self._worker: Worker | None = None
+        self._paused = False
+        self._failure: str | None = None  # why the node has given up
         self._hardware = ''
         self._complaints: dict[Camera, str] = {}
         self.parameters = Parameters(self, lambda: self._segmenter is not None, self._veto)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_service(SetBool, '~/set_enabled', self._on_set_enabled)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self.create_timer(_WATCH_PERIOD_S, self._watch, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
@@ -82,10 +90,12 @@ class VideomtNode(LifecycleNode):
         Close the streams; the weights stay.
 
         :param state: before the transition.
-        :returns: SUCCESS.
+        :returns: SUCCESS; ERROR when the network is given up, which leads to :meth:`on_error`.
         """
+        self._failure = self._worker.broken if self._worker is not None else None
         self._close()
-        return super().on_deactivate(state)
+        result = super().on_deactivate(state)
+        return result if self._failure is None else TransitionCallbackReturn.ERROR
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """
@@ -109,7 +119,7 @@ class VideomtNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """
-        Give back everything after a failed transition.
+        Give back everything after a failed transition, or when the network is given up.
 
         :param state: before the transition.
         :returns: SUCCESS: the node may be configured again.
@@ -142,6 +152,7 @@ class VideomtNode(LifecycleNode):
 
     def _configure(self) -> None:
         """Load the weights and create the publishers."""
+        self._failure = None
         settings = self.parameters.settings
         names = settings.cameras or ('',)
         segmenter = self._segmenter = VideoSegmenter.from_pretrained(
@@ -160,10 +171,14 @@ class VideomtNode(LifecycleNode):
         settings = self.parameters.settings
         worker = self._worker = Worker(self._segmenter, lambda: self.parameters.settings,
                                        self.get_clock(), self.get_logger())
+        worker.pause(self._paused)
         for camera in self._cameras:
             self._inputs[camera] = ImageInput(
                 self, camera.image_topic, settings.image_transport, settings.reliability,
                 partial(worker.offer, camera))
+            self._infos.append(self.create_subscription(
+                CameraInfo, camera.info_topic, camera.calibrate, qos_profile_sensor_data,
+                qos_overriding_options=OVERRIDES))
 
     def _veto(self, settings: Settings) -> str | None:
         """
@@ -185,6 +200,9 @@ class VideomtNode(LifecycleNode):
         for image_input in self._inputs.values():
             image_input.close()
         self._inputs.clear()
+        for subscription in self._infos:
+            self.destroy_subscription(subscription)
+        self._infos.clear()
         self._complaints.clear()
         if self._worker is not None:
             self._worker.stop()
@@ -214,8 +232,31 @@ class VideomtNode(LifecycleNode):
             response.message = f'{len(self._cameras)} camera(s) start anew with their next image'
         return response
 
+    def _on_set_enabled(self, request: SetBool.Request,
+                        response: SetBool.Response) -> SetBool.Response:
+        """
+        Pause the node or let it go on; this holds in every state of the lifecycle.
+
+        :param request: ``data`` is False for a pause.
+        :param response: to be filled.
+        :returns: the response.
+        """
+        self._paused = not request.data
+        if self._worker is not None:
+            self._worker.pause(self._paused)
+        response.success = True
+        response.message = ('paused: images are dropped, tracks wait' if self._paused
+                            else 'enabled: images are processed while the node is active')
+        self.get_logger().info(response.message)
+        return response
+
     def _watch(self) -> None:
-        """Follow the publishers of the images, and log once why images do not come."""
+        """Follow the publishers, log once why images do not come, and give up if need be."""
+        if self._worker is not None and self._worker.broken is not None:
+            self.get_logger().fatal(f'Giving up: {self._worker.broken}. The node deactivates, and '
+                                    'waits unconfigured to be configured again.')
+            self.trigger_deactivate()
+            return
         for camera, image_input in self._inputs.items():
             image_input.follow()
             complaint = image_input.complaint(self.parameters.settings.image_timeout)
@@ -234,11 +275,11 @@ class VideomtNode(LifecycleNode):
         name = self.get_fully_qualified_name().lstrip('/')
         statuses = []
         if not self._cameras:
-            statuses.append(DiagnosticStatus(level=DiagnosticStatus.STALE, name=name,
-                                             message='not configured'))
+            statuses.append(unconfigured_message(name, self._failure))
         for camera in self._cameras:
             image_input = self._inputs.get(camera)
             complaint = image_input.complaint(timeout) if image_input else None
             statuses.append(status_message(f'{name}: {camera}', self._hardware,
-                                           camera.statistics.snapshot(), image_input, complaint))
+                                           camera.statistics.snapshot(), image_input, complaint,
+                                           self._paused))
         self._diagnostics.publish(array_message(self.get_clock().now().to_msg(), statuses))

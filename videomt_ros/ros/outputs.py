@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from videomt_ros.msg import SegmentationMask, TrackArray
 from videomt_ros.perception import FrameResult, overlay
-from videomt_ros.ros.images import array_to_image
+from videomt_ros.ros.images import array_to_image, array_to_jpeg
 from videomt_ros.ros.messages import mask_message, tracks_message
 from videomt_ros.ros.stamps import StampScale
 
@@ -30,6 +31,7 @@ class Answer:
     :param rgb: (H, W, 3) uint8, the frame.
     :param scale: that made the result's seconds out of stamps.
     :param mask_runs: fill the tracks' run lengths.
+    :param camera_info: the newest of the camera; None when none has come.
     """
 
     result: FrameResult
@@ -37,6 +39,12 @@ class Answer:
     rgb: np.ndarray
     scale: StampScale
     mask_runs: bool
+    camera_info: CameraInfo | None
+
+    @cached_property
+    def overlay(self) -> np.ndarray:
+        """Draw the frame with its tracks, (H, W, 3) uint8 RGB, once for all topics."""
+        return overlay(self.rgb, self.result)
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class _Output:
     One topic.
 
     :param message_type: of its messages.
-    :param make: the message of an answer.
+    :param make: the message of an answer; None where there is nothing to say.
     :param depth: messages that a slow subscriber may be behind.
     :param lazy: made only while somebody listens.
     """
@@ -67,6 +75,19 @@ def _picture(name: str, answer: Answer) -> Image:
     return array_to_image(getattr(answer.result, name), answer.header)
 
 
+def _mask_camera_info(answer: Answer) -> CameraInfo | None:
+    """
+    Give the camera's calibration under the very stamp of the mask, for exact synchronisers.
+
+    :param answer: of the image.
+    :returns: the newest calibration with the image's header.
+    """
+    info = copy.copy(answer.camera_info)
+    if info is not None:
+        info.header = answer.header
+    return info
+
+
 OUTPUTS: dict[str, _Output] = {
     'tracks': _Output(
         TrackArray, lambda a: tracks_message(a.result, a.header, a.scale, a.mask_runs),
@@ -75,7 +96,10 @@ OUTPUTS: dict[str, _Output] = {
     'mask_image': _Output(Image, partial(_picture, 'label_map')),
     'class_mask': _Output(Image, partial(_picture, 'class_map')),
     'confidence': _Output(Image, partial(_picture, 'confidence_map')),
-    'overlay': _Output(Image, lambda a: array_to_image(overlay(a.rgb, a.result), a.header)),
+    'mask/camera_info': _Output(CameraInfo, _mask_camera_info),
+    'overlay': _Output(Image, lambda a: array_to_image(a.overlay, a.header)),
+    'overlay/compressed': _Output(
+        CompressedImage, lambda a: array_to_jpeg(a.overlay, a.header)),
 }
 
 
@@ -103,8 +127,10 @@ class Outputs:
         """
         for name, publisher in self._publishers.items():
             output = OUTPUTS[name]
-            if not output.lazy or publisher.get_subscription_count():
-                publisher.publish(output.make(answer))
+            if output.lazy and not publisher.get_subscription_count():
+                continue
+            if (message := output.make(answer)) is not None:
+                publisher.publish(message)
 
     def close(self) -> None:
         """Destroy the publishers."""

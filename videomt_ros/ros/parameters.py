@@ -110,6 +110,17 @@ class Settings:
     max_gap: float = _parameter(
         5.0, 'Seconds between two images after which the memory is reset.', When.FRAME, low=0.01,
         high=3600.0)
+    max_age: float = _parameter(
+        0.0, 'Seconds by which the node clock may be past the stamp of an image when its turn '
+        'comes; an older image is dropped and counted. 0 is any age.', When.FRAME, low=0.0,
+        high=3600.0)
+    max_rate: float = _parameter(
+        0.0, 'Images per second of each camera that are run at most, to save power; the others '
+        'are dropped and counted. 0 is no limit.', When.FRAME, low=0.0, high=1000.0)
+    max_failures: int = _parameter(
+        10, 'Failures of the network in a row, over all cameras, after which the node gives up: '
+        'it deactivates, and waits unconfigured with its error in the diagnostics.', When.FRAME,
+        low=1, high=1_000_000)
     publish_mask_runs: bool = _parameter(
         True, 'Fill Track.mask_counts, the mask of each track as run lengths.', When.FRAME)
     image_timeout: float = _parameter(

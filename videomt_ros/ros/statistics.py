@@ -14,6 +14,7 @@ import threading
 import time
 
 import numpy as np
+from videomt_ros.ros.drops import Drop
 
 _WINDOW_S = 10.0
 _CAUSES_COUNTED = 50  # all further causes are counted as one
@@ -78,9 +79,10 @@ class Snapshot:
     :param age_ms: median and 95th percentile of now minus stamp at publication, nan without.
     :param received: images since activation.
     :param answered: results since activation.
-    :param skipped: images since activation that a newer one replaced before their turn.
+    :param dropped: sound images that got no result, by reason.
     :param failed: images since activation that gave no result, by cause.
     :param failing: cause of the newest image's failure; None if it gave a result.
+    :param late_by: age of the newest image in seconds if it was dropped for that, else None.
     :param stage_ms: median time of each stage over the last 10 s.
     :param tracks: in the newest result.
     :param epoch: of the newest result.
@@ -92,9 +94,10 @@ class Snapshot:
     age_ms: tuple[float, float]
     received: int
     answered: int
-    skipped: int
+    dropped: Mapping[Drop, int] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
     failing: str | None = None
+    late_by: float | None = None
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     tracks: int = 0
     epoch: int = 0
@@ -113,9 +116,11 @@ class Statistics:
         self._lock = threading.Lock()
         self._arrivals, self._answers, self._ages = (_Window(clock) for _ in range(3))
         self._stages: dict[str, _Window] = {}
-        self._received = self._answered = self._skipped = self._tracks = self._epoch = 0
+        self._received = self._answered = self._tracks = self._epoch = 0
+        self._dropped: Counter[Drop] = Counter()
         self._failed: Counter[str] = Counter()
         self._failing: str | None = None
+        self._late_by: float | None = None
         self._reset: tuple[str, float] | None = None
 
     def received(self) -> None:
@@ -124,10 +129,23 @@ class Statistics:
             self._received += 1
             self._arrivals.add(1.0)
 
-    def skipped(self) -> None:
-        """Count an image that a newer one has replaced."""
+    def dropped(self, reason: Drop) -> None:
+        """
+        Count a sound image that gets no result.
+
+        :param reason: why.
+        """
         with self._lock:
-            self._skipped += 1
+            self._dropped[reason] += 1
+
+    def late(self, age: float) -> None:
+        """
+        Remember that the newest image was dropped for its age.
+
+        :param age: in seconds.
+        """
+        with self._lock:
+            self._late_by = age
 
     def failed(self, cause: str) -> None:
         """
@@ -139,7 +157,7 @@ class Statistics:
             if cause not in self._failed and len(self._failed) >= _CAUSES_COUNTED:
                 cause = 'other'
             self._failed[cause] += 1
-            self._failing = cause
+            self._failing, self._late_by = cause, None
 
     def answered(self, age_ms: float, stages: Mapping[str, float], tracks: int,
                  epoch: int) -> None:
@@ -159,7 +177,8 @@ class Statistics:
                 if name not in self._stages:
                     self._stages[name] = _Window(self._clock)
                 self._stages[name].add(milliseconds)
-            self._tracks, self._epoch, self._failing = tracks, epoch, None
+            self._tracks, self._epoch = tracks, epoch
+            self._failing = self._late_by = None
 
     def memory_reset(self, reason: str) -> None:
         """
@@ -182,7 +201,8 @@ class Statistics:
             return Snapshot(
                 input_rate=self._arrivals.rate(), output_rate=self._answers.rate(),
                 age_ms=(median, high), received=self._received, answered=self._answered,
-                skipped=self._skipped, failed=dict(self._failed), failing=self._failing,
+                dropped=dict(self._dropped), failed=dict(self._failed), failing=self._failing,
+                late_by=self._late_by,
                 stage_ms={name: window.percentiles(50)[0]
                           for name, window in self._stages.items()},
                 tracks=self._tracks, epoch=self._epoch,

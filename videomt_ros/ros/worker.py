@@ -7,7 +7,7 @@ which is counted as skipped: a robot wants to know what is, not what was.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 import threading
 import time
@@ -19,6 +19,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
 from videomt_ros.perception import FrameInput, FrameResult, VideoSegmenter
 from videomt_ros.ros.camera import Camera, RawImage
+from videomt_ros.ros.drops import age_complaint, Drop, RateLimit
 from videomt_ros.ros.images import image_to_rgb, ImageError
 from videomt_ros.ros.outputs import Answer
 from videomt_ros.ros.parameters import Settings, tracking_options
@@ -47,9 +48,12 @@ class Worker:
         self._waiting: dict[Camera, RawImage] = {}
         self._skipped: Counter[Camera] = Counter()  # since the newest result
         self._resets: set[Camera] = set()
-        self._stopped = False
+        self._limits: defaultdict[Camera, RateLimit] = defaultdict(RateLimit)
+        self._paused = self._stopped = False
         self._applied: Settings | None = None
         self._causes: set[tuple[Camera, str]] = set()
+        self._failures = 0  # of the network, since it last gave a result
+        self.broken: str | None = None  # why the network is given up, and the thread has ended
         self._thread = threading.Thread(target=self._run, name='videomt_worker', daemon=True)
         self._thread.start()
 
@@ -61,13 +65,41 @@ class Worker:
         :param image: the message, not to be changed afterwards.
         """
         camera.statistics.received()
+        rate = self._settings().max_rate
         with self._change:
-            late = camera in self._waiting
+            if self._paused:
+                self._drop(camera, Drop.PAUSED)
+                return
+            if not self._limits[camera].admits(rate, time.monotonic()):
+                self._drop(camera, Drop.MAX_RATE)
+                return
+            if camera in self._waiting:
+                self._drop(camera, Drop.NEWER)
             self._waiting[camera] = image
-            self._skipped[camera] += late
             self._change.notify()
-        if late:
-            camera.statistics.skipped()
+
+    def _drop(self, camera: Camera, reason: Drop) -> None:
+        """
+        Count an image without an answer; the lock is held.
+
+        :param camera: that sent it.
+        :param reason: why.
+        """
+        self._skipped[camera] += 1
+        camera.statistics.dropped(reason)
+
+    def pause(self, paused: bool) -> None:
+        """
+        Drop images from now on, or no more; returns at once.
+
+        :param paused: drop them; the image at work is still answered.
+        """
+        with self._change:
+            self._paused = paused
+            if paused:
+                for camera in self._waiting:
+                    self._drop(camera, Drop.PAUSED)
+                self._waiting.clear()
 
     def reset(self, camera: Camera) -> None:
         """
@@ -86,13 +118,13 @@ class Worker:
         self._thread.join()
 
     def _run(self) -> None:
-        """Process whatever waits, until stopped."""
-        while True:
+        """Process whatever waits, until stopped or the network is given up."""
+        while self.broken is None:
             with self._change:
                 self._change.wait_for(lambda: self._waiting or self._stopped)
                 if self._stopped:
                     return
-                images, self._waiting = self._waiting, {}
+                images, self._waiting = self._fresh(), {}
                 resets, self._resets = self._resets, set()
                 skipped = {camera: self._skipped[camera] for camera in images}
             for camera in resets:
@@ -100,6 +132,34 @@ class Worker:
             for camera in self._process(images, skipped):
                 with self._change:
                     self._skipped[camera] -= skipped[camera]
+
+    def _fresh(self) -> dict[Camera, RawImage]:
+        """
+        Drop what has waited too long; the lock is held.
+
+        :returns: the images that are to be processed.
+        """
+        limit = self._settings().max_age
+        fresh = {}
+        for camera, image in self._waiting.items():
+            age = self._age(image.header)
+            if 0 < limit < age:
+                self._drop(camera, Drop.MAX_AGE)
+                camera.statistics.late(age)
+                if self._is_new(camera, Drop.MAX_AGE.value):
+                    self._logger.warning(f'{camera}: {age_complaint(age)}')
+            else:
+                fresh[camera] = image
+        return fresh
+
+    def _age(self, header: Header) -> float:
+        """
+        Give the age of an image on the node's clock, which may be a simulated one.
+
+        :param header: of the image.
+        :returns: seconds; negative for a stamp in the future.
+        """
+        return (self._clock.now().nanoseconds - nanoseconds(header.stamp)) / 1e9
 
     def _process(self, images: Mapping[Camera, RawImage],
                  skipped: Mapping[Camera, int]) -> list[Camera]:
@@ -130,7 +190,12 @@ class Worker:
                            f'The network failed on {camera} and begins anew: {error}\n'
                            f'{traceback.format_exc()}')
                 self._segmenter.reset(camera.name)
+            self._failures += 1
+            if self._failures >= settings.max_failures:
+                self.broken = (f'the network has failed {self._failures} times in a row: '
+                               f'{" ".join(str(error).split())}')
             return []
+        self._failures = 0
         answered = []
         for camera, result in results.items():
             try:
@@ -182,12 +247,12 @@ class Worker:
             self._logger.info(f'{camera} begins epoch {result.epoch}: {result.reset_reason}')
         start = time.perf_counter()
         camera.outputs.publish(
-            Answer(result, header, rgb, camera.scale(header), settings.publish_mask_runs))
+            Answer(result, header, rgb, camera.scale(header), settings.publish_mask_runs,
+                   camera.camera_info))
         stages = {'decode': decoding, **result.timings,
                   'publish': 1e3 * (time.perf_counter() - start)}
-        age = self._clock.now().nanoseconds - nanoseconds(header.stamp)
         tracks = sum(instance.track_id != 0 for instance in result.instances)
-        camera.statistics.answered(age / 1e6, stages, tracks, result.epoch)
+        camera.statistics.answered(1e3 * self._age(header), stages, tracks, result.epoch)
 
     def _fail(self, camera: Camera, cause: str, text: str) -> None:
         """
@@ -197,7 +262,19 @@ class Worker:
         :param cause: in words that are the same for like images.
         :param text: for the log.
         """
-        if (camera, cause) not in self._causes and len(self._causes) < _CAUSES_LOGGED:
-            self._causes.add((camera, cause))
+        if self._is_new(camera, cause):
             self._logger.error(text)
         camera.statistics.failed(cause)
+
+    def _is_new(self, camera: Camera, cause: str) -> bool:
+        """
+        Tell whether a cause is to be logged, and remember it.
+
+        :param camera: that it concerns.
+        :param cause: in words that are the same for like images.
+        :returns: True once per cause, while there are not too many.
+        """
+        if (camera, cause) in self._causes or len(self._causes) >= _CAUSES_LOGGED:
+            return False
+        self._causes.add((camera, cause))
+        return True
