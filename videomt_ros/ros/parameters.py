@@ -104,6 +104,12 @@ class Settings:
     min_area: float = _parameter(
         _RULES.min_area, 'Smallest mask that counts as seen, as a share of the image.', When.FRAME,
         low=0.0, high=1.0)
+    score_threshold: float = _parameter(
+        _RULES.score_threshold, 'Task panoptic: probability of its class that a segment must '
+        'exceed.', When.FRAME, low=0.0, high=1.0)
+    overlap_threshold: float = _parameter(
+        _RULES.overlap_threshold, 'Task panoptic: share of its own mask that a segment must win '
+        'from the others.', When.FRAME, low=0.0, high=1.0)
     max_lost: float = _parameter(
         _RULES.max_lost, 'Seconds for which a LOST track waits for its object.', When.FRAME,
         low=0.0, high=3600.0)
@@ -146,7 +152,8 @@ def tracking_options(settings: Settings) -> dict[str, Any]:
     :param settings: of the node.
     :returns: arguments for ``VideoSegmenter.configure``.
     """
-    names = ('start_score', 'keep_score', 'confirm_frames', 'min_area', 'max_lost', 'max_gap')
+    names = ('start_score', 'keep_score', 'confirm_frames', 'min_area', 'score_threshold',
+             'overlap_threshold', 'max_lost', 'max_gap')
     return {'classes': settings.classes or None,
             **{name: getattr(settings, name) for name in names}}
 
