@@ -31,8 +31,8 @@ def test_weights_that_give_nan(start_node, probe, broken_checkpoint, checkpoint)
     camera = probe.publisher('image')
 
     def status():
-        diagnostics.clear()
-        probe.wait(lambda: diagnostics, 'diagnostics')
+        diagnostics.clear()  # the next may have been filled before
+        probe.wait(lambda: len(diagnostics) >= 2, 'diagnostics')
         return diagnostics[-1].status[0]
 
     def state():
