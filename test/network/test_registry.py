@@ -28,6 +28,8 @@ class Hub:
         self.asked = []
         self.down = None
         self.absent = set()
+        self.pings = []
+        self.unreachable = False
 
     def path(self, repo_id, name):
         return self.folder / repo_id / name
@@ -49,6 +51,11 @@ class Hub:
         self.store(repo_id, name)
         return str(self.path(repo_id, name))
 
+    def metadata(self, url):
+        self.pings.append(url)
+        if self.unreachable:
+            raise ConnectionError('Name or service not known')
+
     def look_up(self, repo_id, name):
         if (repo_id, name) in self.absent:
             return object()  # the client's mark of a file that is known not to exist
@@ -60,6 +67,7 @@ class Hub:
 def hub(tmp_path, monkeypatch):
     hub = Hub(tmp_path / 'hub')
     monkeypatch.setattr(registry, 'hf_hub_download', hub.download)
+    monkeypatch.setattr(registry, 'get_hf_file_metadata', hub.metadata)
     monkeypatch.setattr(registry, 'try_to_load_from_cache', hub.look_up)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return hub
@@ -196,7 +204,7 @@ def test_the_cache_is_below_home_unless_told_otherwise(monkeypatch):
     ('videomt-l-dinov3-ytvis2021', 'VidEoMT/resolve/main/dinov3_online/yt_2021_dinov3_63.2.pth'),
 ))
 def test_without_a_network_one_line_says_which_file_to_put_where(hub, tmp_path, name, file):
-    hub.down = LocalEntryNotFoundError('a long\nstory')
+    hub.unreachable = True
     with pytest.raises(CheckpointError) as caught:
         registry.fetch(find(name))
     message = str(caught.value)
@@ -204,6 +212,8 @@ def test_without_a_network_one_line_says_which_file_to_put_where(hub, tmp_path, 
     assert message.startswith(f'{name} is not on this machine')
     assert 'huggingface.co cannot be reached' in message
     assert file in message and message.endswith(f'into {tmp_path / "cache" / "videomt_ros"}')
+    assert hub.pings[0].endswith(('resolve/main/config.json', file))
+    assert hub.asked == [], 'a download retries for long'
 
 
 def test_other_troubles_of_a_download_are_told_in_one_line_too(hub):

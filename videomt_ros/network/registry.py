@@ -15,8 +15,17 @@ import logging
 import os
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub import (
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+)
 from huggingface_hub.utils import logging as hub_logging
 
 from .config import Preprocessing
@@ -220,6 +229,7 @@ def fetch(entry: RegistryEntry) -> Path:
     with _download_of(entry.name, remedy):
         if entry.hub_id is not None:
             return _download_port(entry.hub_id)
+        _reach_hub(ORIGINAL_REPO, entry.original_file)
         return Path(hf_hub_download(ORIGINAL_REPO, entry.original_file))
 
 
@@ -256,7 +266,22 @@ def _cached_port(repo_id: str, extras: Sequence[str] = ()) -> Path | None:
     return Path(needed[0]).parent
 
 
+class _HubUnreachableError(Exception):
+    """Nobody answers at the hub's address."""
+
+
+def _reach_hub(repo_id: str, name: str) -> None:
+    """Ask the hub once; its client's downloads retry in silence for 23 seconds without it."""
+    try:
+        get_hf_file_metadata(hf_hub_url(repo_id, name))
+    except HfHubHTTPError:
+        pass  # It answers; what it has against the file, the download says.
+    except Exception as error:  # noqa: B902  errors of the HTTP library, which has changed
+        raise _HubUnreachableError from error
+
+
 def _download_port(repo_id: str) -> Path:
+    _reach_hub(repo_id, CONFIG_FILE)
     for name in _PORT_EXTRAS:
         try:
             hf_hub_download(repo_id, name)
@@ -275,7 +300,7 @@ def _download_of(name: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: B902  the client lets errors of its HTTP library pass
-        if isinstance(error, LocalEntryNotFoundError):
+        if isinstance(error, (LocalEntryNotFoundError, _HubUnreachableError)):
             reason = 'huggingface.co cannot be reached'
         else:
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())
