@@ -18,6 +18,10 @@ MAY_IMPORT = {
     'training': {'network', 'perception', 'training'},
     'tools': set(LAYERS),
 }
+# What only some of a layer need.
+EXTRAS_OF = {
+    'perception': ('int8', 'onnx', 'openvino'), 'training': ('eval', 'sim', 'train'),
+    'tools': ('bench', 'fleet', 'train')}
 # Distributions whose modules have another name.
 MODULE_OF = {'backports.zstd': 'backports', 'opencv-python-headless': 'cv2', 'pyyaml': 'yaml'}
 # Part of the distribution of that name.
@@ -85,7 +89,7 @@ def test_pip_installs_all_that_is_imported(checkout, pyproject):
     at_hand = declared(project['dependencies'])
     extras = {name: declared(needs) for name, needs in project['optional-dependencies'].items()}
     for layer in LAYERS:
-        more = extras['eval'] | extras['sim'] | extras['train'] if layer == 'training' else set()
+        more = set().union(*(extras[name] for name in EXTRAS_OF.get(layer, ())))
         names = {BUNDLED.get(name, name) for name in foreign_modules(checkout / NAME / layer)}
         assert names <= at_hand | more | WITH_THE_ROS_WHEELS | OPTIONAL_ROS, layer
 

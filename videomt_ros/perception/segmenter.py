@@ -13,7 +13,7 @@ from videomt_ros.network import load_network, NetworkConfig, QueryState, VideoMT
 from videomt_ros.network.config import RESIZE_RULES
 
 from .camera import Camera, NOMINAL_PERIOD
-from .engines import make_engine
+from .engines import choose_engine, Engine, make_engine, PRECISIONS
 from .instance import InstanceTask
 from .panoptic import PanopticTask
 from .resize import check_frame, FrameGeometry, Resizer
@@ -22,9 +22,10 @@ from .semantic import SemanticTask
 from .tasks import Task, View
 from .tracks import TrackRules
 
+__all__ = ['FrameInput', 'PRECISIONS', 'TASKS', 'VideoSegmenter']
+
 TASKS: dict[str, Callable[[NetworkConfig], Task]] = {
     'instance': InstanceTask, 'panoptic': PanopticTask, 'semantic': SemanticTask}
-PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 class FrameInput(NamedTuple):
@@ -77,7 +78,8 @@ class VideoSegmenter:
     :param task: 'instance' (VIS: objects, their masks may overlap), 'panoptic' (VPS: objects and
         stuff such as floor, each pixel belongs to one of them at most) or 'semantic' (VSS: the
         class of each pixel; no tracks).
-    :param engine: 'auto', 'eager' or 'compile', see :func:`make_engine`.
+    :param engine: what runs the network; the name of one as for :func:`choose_engine`, or the
+        :class:`Engine` itself. 'eager' is the network as it is.
     :param resize: 'auto' for the rule that the weights were made for, else 'short_side' or
         'square', with the size of the weights' record.
     :param classes: names or indices of the classes that are wanted; None for all. The others cost
@@ -90,7 +92,7 @@ class VideoSegmenter:
     """
 
     def __init__(
-        self, network: VideoMT, *, task: str = 'instance', engine: str = 'auto',
+        self, network: VideoMT, *, task: str = 'instance', engine: str | Engine = 'eager',
         resize: str = 'auto', classes: Iterable[str | int] | None = None, max_gap: float = 5.0,
         **rules: Any,
     ) -> None:
@@ -108,7 +110,7 @@ class VideoSegmenter:
             preprocessing = replace(preprocessing, rule=resize)
         self.network = network.eval()
         self.task = task
-        self._engine = make_engine(engine, network)
+        self._engine = make_engine(engine, network) if isinstance(engine, str) else engine
         self._resizer = Resizer(preprocessing, config.patch_size)
         self._cameras: dict[str, Camera] = {}
         self._rules = TrackRules()
@@ -117,7 +119,7 @@ class VideoSegmenter:
     @classmethod
     def from_pretrained(
         cls, source: str | None = None, *, device: str = 'auto', precision: str = 'auto',
-        **options: Any,
+        engine: str = 'auto', **options: Any,
     ) -> VideoSegmenter:
         """
         Load a checkpoint and make a segmenter of it.
@@ -126,20 +128,21 @@ class VideoSegmenter:
             file, a hub id; None for the embedded checkpoint.
         :param device: as torch names it; 'auto' = 'cuda' where there is one, else 'cpu'.
         :param precision: of matrix products and the memory; norms, softmax and the residual stream
-            stay in fp32. 'fp32', 'bf16', 'fp16'; 'auto' = 'fp16' on CUDA, else 'fp32'.
+            stay in fp32. 'fp32', 'bf16', 'fp16', 'int8' (OpenVINO, after ``videomt_export``);
+            'auto' = 'fp16' on CUDA, else 'fp32'.
+        :param engine: how the network is run, see :func:`choose_engine`; 'auto' picks by the
+            device and by what is installed.
         :param options: further arguments of the constructor.
         :returns: the segmenter.
         :raises CheckpointError: when the checkpoint cannot be used.
-        :raises ValueError: for an unknown precision, and as the constructor does.
+        :raises EngineError: when what the engine needs is not there.
+        :raises ValueError: for an unknown precision or engine, and as the constructor does.
         """
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        if precision == 'auto':
-            precision = 'fp16' if torch.device(device).type == 'cuda' else 'fp32'
-        if precision not in PRECISIONS:
-            raise ValueError(
-                f"precision {precision!r}: expected one of {('auto', *PRECISIONS)}")
-        return cls(load_network(source, device, PRECISIONS[precision]), **options)
+        choice = choose_engine(engine, precision, device)
+        network = load_network(source, device, choice.dtype)
+        return cls(network, engine=choice.make(network), **options)
 
     def configure(self, **changes: Any) -> None:
         """
@@ -207,30 +210,33 @@ class VideoSegmenter:
                 steps.update(self._step({name: prepared[name] for name in names}))
             return {name: self._finish(name, prepared[name], steps[name]) for name in given}
 
-    def reset(self, camera: str | None = None) -> None:
+    def reset(self, camera: str | None = None, reason: str = 'reset was asked for') -> None:
         """
         Forget what a camera has shown; its track ids go on counting.
 
         :param camera: its name; None for all. One that has shown nothing has nothing to forget.
+        :param reason: in words, for the next result.
         """
         for name, each in self._cameras.items():
             if camera in (None, name):
-                each.reset('reset was asked for')
+                each.reset(reason)
 
     def warm_up(self, height: int, width: int, cameras: int = 1) -> None:
         """
-        Run the network once on an empty picture, so that the first frame does not pay for it.
+        Run the network on empty pictures, so that no frame pays for what is made at first use.
 
-        No memory is touched.
+        No memory is touched. Most engines make something for each batch that comes.
 
         :param height: of the frames that will come.
         :param width: of the frames that will come.
-        :param cameras: how many of them come as one batch.
+        :param cameras: how many of them come as one batch, at most.
         """
         empty = np.zeros((height, width, 3), dtype=np.uint8)
         with torch.inference_mode():
             pixels = self._resizer.prepare(empty, self.network.device)
-            self._engine(pixels.expand(cameras, -1, -1, -1), self.network.initial_state(cameras))
+            for count in range(1, cameras + 1):
+                self._engine(
+                    pixels.expand(count, -1, -1, -1), self.network.initial_state(count))
 
     def _prepare(self, name: str, given: FrameInput) -> _Prepared:
         start = time.perf_counter()
