@@ -199,7 +199,7 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
         picture = None
         for t, index in enumerate(indices):
             if picture is None or not video.still:
-                picture = _read_picture(video.files[index], video.height, video.width)
+                picture = read_picture(video.files[index], video.height, video.width)
             frames.append(augmentation.picture(picture, t))
             masks.append(_frame_masks(video, index, augmentation, t))
         return np.stack(frames), [t.label for t in video.tracks], np.stack(masks, axis=1)
@@ -239,8 +239,16 @@ def _draw_frames(
     return indices[::-1] if random.random() < 0.5 else indices
 
 
-def _read_picture(path: Path, height: int, width: int) -> np.ndarray:
-    """Read an RGB picture, which must have the size that its masks have."""
+def read_picture(path: Path, height: int, width: int) -> np.ndarray:
+    """
+    Read a picture of a data set.
+
+    :param path: of a file in any format that OpenCV reads.
+    :param height: in pixels that its masks have.
+    :param width: in pixels that its masks have.
+    :returns: (H, W, 3) uint8 RGB.
+    :raises ConfigError: when it cannot be read, or has another size.
+    """
     try:  # cv2.imread would print a warning of its own
         content = np.fromfile(path, dtype=np.uint8)
     except OSError as error:

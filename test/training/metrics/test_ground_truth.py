@@ -59,7 +59,7 @@ def test_frames_are_read_as_rgb(tmp_path):
 
 
 def test_a_missing_frame(tmp_path):
-    with pytest.raises(OSError, match='7/0.png: cannot be read as a picture'):
+    with pytest.raises(ConfigError, match='7/0.png: cannot be read as a picture'):
         list(read_ground_truth(write(tmp_path, document())).videos[0].frames())
 
 
@@ -67,7 +67,7 @@ def test_a_frame_of_another_size(tmp_path):
     video = read_ground_truth(write(tmp_path, document())).videos[0]
     (tmp_path / '7').mkdir()
     cv2.imwrite(str(video.files[0]), np.zeros((5, 6, 3), dtype=np.uint8))
-    with pytest.raises(ValueError, match='is 6x5; expected 6x4'):
+    with pytest.raises(ConfigError, match='has 6x5 pixels; expected 6x4'):
         list(video.frames())
 
 

@@ -8,12 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from .tracks import compressed, ScoredTrack
 from ..config import DataSource
-from ..data import read_source
+from ..data import read_picture, read_source
 
 FILE = 'annotations.json'
 
@@ -41,18 +40,10 @@ class AnnotatedVideo:
         Read the frames, one after the other.
 
         :returns: (H, W, 3) uint8 RGB each.
-        :raises OSError: when one cannot be read.
-        :raises ValueError: when one has another size than the file says.
+        :raises ConfigError: when one cannot be read, or has another size than the file says.
         """
         for path in self.files:
-            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if picture is None:
-                raise OSError(f'{path}: cannot be read as a picture')
-            if picture.shape[:2] != (self.height, self.width):
-                raise ValueError(
-                    f'{path}: is {picture.shape[1]}x{picture.shape[0]}; expected '
-                    f'{self.width}x{self.height}, as the annotations say')
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            yield read_picture(path, self.height, self.width)
 
 
 @dataclass(frozen=True)
