@@ -1,0 +1,1 @@
+"""What `videomt_bench` measures, and how."""
