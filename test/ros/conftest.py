@@ -1,7 +1,7 @@
 """A domain, a node process and a probe for each test, and weights that see colours."""
 
 from colour_network import colour_network
-from harness import own_domain, Probe, Process
+from harness import NodeProcess, own_domain, Probe, Process
 import pytest
 from videomt_ros.ros.lifecycle import VideomtNode
 
@@ -25,8 +25,8 @@ def start(domain):
     """Give a function that starts a program in the test's domain."""
     processes = []
 
-    def start_process(*command, environment=None):
-        processes.append(Process(command, domain, environment))
+    def start_process(*command, environment=None, kind=Process):
+        processes.append(kind(command, domain, environment))
         return processes[-1]
 
     yield start_process
@@ -39,11 +39,11 @@ def start_node(start, checkpoint):
     """Give a function that starts the node with parameters and waits until it is configured."""
 
     def start_it(*arguments, ready='Configured', environment=None, **parameters):
-        parameters.setdefault('checkpoint', checkpoint)
+        parameters = {'checkpoint': checkpoint, 'engine': 'eager', **parameters}
         settings = [word for name, value in parameters.items()
                     for word in ('-p', f'{name}:={value}')]
-        node = start('-m', 'videomt_ros.ros.node', '--ros-args', *settings, *arguments,
-                     environment=environment)
+        node = start('--ros-args', *settings, *arguments, environment=environment,
+                     kind=NodeProcess)
         if ready:
             node.wait_for(ready)
         return node
@@ -63,7 +63,7 @@ def host(probe, checkpoint):
     """Give a function that makes the node in this process, for what needs no second one."""
 
     def make(**parameters):
-        parameters = {'checkpoint': str(checkpoint), **parameters}
+        parameters = {'checkpoint': str(checkpoint), 'engine': 'eager', **parameters}
         return probe.host(VideomtNode, **parameters)
 
     return make
