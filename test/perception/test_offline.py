@@ -138,6 +138,37 @@ def test_semantic_equals_the_formulas_to_the_pixel(frames, grid, resized, source
     assert len(np.unique(found)) > 2
 
 
+@pytest.fixture
+def single_thread():
+    """Let torch take the ways that it has for one thread, as on a machine with one core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize('frames,source', [(3, (60, 90)), (11, (60, 90)), (11, (40, 60))])
+def test_portions_are_rounded_as_the_whole_clip(frames, source, single_thread, monkeypatch):
+    logits = random_clip(0, frames, 4, 3, (8, 12))[1]
+    masks = offline._ClipMasks(logits, (32, 48), (30, 45), source)
+    queries = torch.arange(4)
+    (part, whole), = masks.at_source(queries, sigmoid=True)
+    assert part == slice(0, frames)
+    for at_once in (1, 8, 10):
+        monkeypatch.setattr(offline, '_VALUES_AT_ONCE', at_once * 4 * source[0] * source[1])
+        portions = list(masks.at_source(queries, sigmoid=True))
+        if at_once > 1 or sum(source) > 128:  # so small frames fit eight at once always
+            assert torch.equal(torch.cat([each for _, each in portions], dim=1), whole)
+        assert len(portions) == (frames if at_once == 1 else 1)
+
+
+def test_long_clips_are_cut_into_multiples_of_eight_frames():
+    assert list(offline._portions(30, 10)) == [slice(0, 8), slice(8, 16), slice(16, 30)]
+    assert list(offline._portions(20, 8)) == [slice(0, 8), slice(8, 20)]
+    assert list(offline._portions(3, 2)) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    assert list(offline._portions(9, 9)) == [slice(0, 9)]
+
+
 def confident(classes, num_classes, frames=1, logit=12.0):
     """Return class logits of queries that are all but sure of one class each (K = nothing)."""
     logits = torch.zeros(frames, len(classes), num_classes + 1)

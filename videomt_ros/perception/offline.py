@@ -22,6 +22,8 @@ from torch.nn import functional
 
 # Mask values that are brought to the source size in one go: 64 MiB of float32.
 _VALUES_AT_ONCE = 1 << 24
+# Results of so many rows and columns together, at most, torch's CPU kernel makes in its own way.
+_SMALL = 128
 
 
 class ClipInstance(NamedTuple):
@@ -124,21 +126,44 @@ class _ClipMasks:
             whole number of frames, so its size is at least n masks of one frame.
         """
         frames, height, width = self.shape
-        step = max(1, _VALUES_AT_ONCE // (len(queries) * height * width))
-        for start in range(0, frames, step):
-            part = slice(start, min(start + step, frames))
-            masks = self._logits.new_empty(len(queries), part.stop - start, height, width)
-            group = max(1, _VALUES_AT_ONCE // masks[0].numel())
+        values = height * width
+        for part in _portions(frames, _VALUES_AT_ONCE // (len(queries) * values)):
+            masks = self._logits.new_empty(len(queries), part.stop - part.start, height, width)
+            group = max(1, _VALUES_AT_ONCE // (values * (3 if frames == 3 else masks.shape[1])))
             for some, room in zip(queries.split(group), masks.split(group), strict=True):
-                room.copy_(self._upsample(self._logits[part, some], sigmoid))
+                room.copy_(self._upsample(some, part, sigmoid))
             yield part, masks
 
-    def _upsample(self, logits: Tensor, sigmoid: bool) -> Tensor:
-        # Frames must lie on the channel axis, as in the original: with the queries there, torch's
-        # CPU kernel rounds differently, and pixels at the threshold flip.
-        logits = logits.transpose(0, 1).contiguous()  # (t, n, h, w) -> (n, t, h, w)
-        cropped = _resize(logits, self._padded)[..., :self._resized[0], :self._resized[1]]
-        return _resize(cropped.sigmoid() if sigmoid else cropped, self.shape[1:])
+    def _upsample(self, queries: Tensor, part: slice, sigmoid: bool) -> Tensor:
+        """Give the masks (n, t, H, W) of some queries in a portion of the clip."""
+        # Frames must lie on the channel axis, as in the original: see _portions. Where that is not
+        # enough, more frames than those of the portion go through torch's kernel.
+        whole = self.shape[0] == 3
+        first = slice(None) if whole or sum(self._padded) <= _SMALL else part
+        logits = self._logits[first, queries].transpose(0, 1).contiguous()
+        x = _resize(logits, self._padded)[..., :self._resized[0], :self._resized[1]]
+        if first != part and not whole:
+            x = x[:, part]
+        x = _resize(x.sigmoid() if sigmoid else x, self.shape[1:])
+        return x[:, part] if whole else x
+
+
+def _portions(frames: int, at_once: int) -> Iterator[slice]:
+    """
+    Cut a clip so that torch rounds each portion as it does the whole, or pixels would flip.
+
+    Its CPU kernel takes eight channels (here: frames) of small results at once and multiplies and
+    adds those in one rounding, and has a way of its own for three channels in a single thread.
+    """
+    if frames <= at_once:
+        yield slice(0, frames)
+        return
+    step = at_once - at_once % 8 if at_once >= 8 else 1
+    start = 0
+    while start < frames:
+        stop = start + step if frames - start >= step + min(step, 8) else frames
+        yield slice(start, stop)
+        start = stop
 
 
 def _resize(x: Tensor, size: Size) -> Tensor:
