@@ -55,12 +55,15 @@ class ImageInput:
         ``<topic>/compressed``, as image_transport names it, and on the topic itself.
     :param reliability: ``auto``, ``reliable`` or ``best_effort``; an override for the topic wins.
     :param on_image: called with each image, in the executor's thread.
+    :param optional: it is nothing to speak of when nobody publishes it.
     """
 
     def __init__(self, node: Node, topic: str, transport: str, reliability: str,
-                 on_image: Callable[[Image | CompressedImage], None]) -> None:
+                 on_image: Callable[[Image | CompressedImage], None],
+                 optional: bool = False) -> None:
         self._node = node
         self._on_image = on_image
+        self._optional = optional
         self._type = CompressedImage if transport == 'compressed' else Image
         self._type_name = f'sensor_msgs/msg/{self._type.__name__}'
         base = node.resolve_topic_name(topic)
@@ -192,6 +195,8 @@ class ImageInput:
             return Complaint(f'type {_names(self._found)}', (
                 f'{self.topic}: {_names(self._found)} publishes {self._found[0].type_name}; '
                 f'expected {self._type_name}, see the parameter image_transport'))
+        if self._optional:
+            return None
         return Complaint('nobody', f'{self.topic}: nobody publishes {self._type_name} on it')
 
 

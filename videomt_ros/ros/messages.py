@@ -7,9 +7,12 @@ Results as messages, and the decoders that a consumer of the messages needs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Vector3
 import numpy as np
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
@@ -20,13 +23,15 @@ from videomt_ros.ros.stamps import nanoseconds, StampScale
 
 if TYPE_CHECKING:  # who only decodes messages needs no torch
     from videomt_ros.perception import FrameResult, Instance
+    from videomt_ros.ros.lifting import Placement
 
 _BACKGROUND = 0  # mask value
 _STUFF = 0  # track id
+_NOWHERE: Mapping[int, Placement] = MappingProxyType({})
 
 
-def tracks_message(result: FrameResult, header: Header, scale: StampScale,
-                   mask_runs: bool) -> TrackArray:
+def tracks_message(result: FrameResult, header: Header, scale: StampScale, mask_runs: bool,
+                   placements: Mapping[int, Placement] = _NOWHERE) -> TrackArray:
     """
     Make the message of a frame's tracks.
 
@@ -34,22 +39,25 @@ def tracks_message(result: FrameResult, header: Header, scale: StampScale,
     :param header: of the frame's image, shared with the message bit for bit.
     :param scale: that made the result's seconds out of stamps, to turn them back.
     :param mask_runs: fill ``Track.mask_counts``.
+    :param placements: where the objects are, by track id; those missing have no position.
     :returns: the message.
     """
     return TrackArray(
         header=header, epoch=result.epoch, skipped=result.skipped, height=result.height,
         width=result.width,
-        tracks=[_track_message(instance, scale, mask_runs) for instance in result.instances
-                if instance.track_id != _STUFF])
+        tracks=[_track_message(instance, scale, mask_runs, placements.get(instance.track_id))
+                for instance in result.instances if instance.track_id != _STUFF])
 
 
-def _track_message(instance: Instance, scale: StampScale, mask_runs: bool) -> Track:
+def _track_message(instance: Instance, scale: StampScale, mask_runs: bool,
+                   placement: Placement | None) -> Track:
     """
     Make the message of one track.
 
     :param instance: the track in its frame.
     :param scale: for the stamps of its first and last sight.
     :param mask_runs: fill ``mask_counts``.
+    :param placement: of the object; None where it is unknown.
     :returns: the message.
     """
     x, y, width, height = instance.box
@@ -64,7 +72,30 @@ def _track_message(instance: Instance, scale: StampScale, mask_runs: bool) -> Tr
     if mask_runs and instance.area:
         runs = encode_runs(instance.box_mask)
         track.mask_counts.frombytes(runs.view(np.uint8))
+    if placement is not None:
+        track.has_position = True
+        track.position, track.size = point(placement.position), vector(placement.size)
     return track
+
+
+def point(values: np.ndarray) -> Point:
+    """
+    Make a point of an array.
+
+    :param values: (3,) metres.
+    :returns: the point.
+    """
+    return Point(x=float(values[0]), y=float(values[1]), z=float(values[2]))
+
+
+def vector(values: np.ndarray) -> Vector3:
+    """
+    Make a vector of an array.
+
+    :param values: (3,) metres.
+    :returns: the vector.
+    """
+    return Vector3(x=float(values[0]), y=float(values[1]), z=float(values[2]))
 
 
 def _time(seconds: float | None, scale: StampScale) -> Time:

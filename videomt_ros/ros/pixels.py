@@ -78,12 +78,33 @@ def samples(
     if (known.even_width and width % 2) or (known.planes and height % 2):
         raise ImageError(f'odd size {encoding}',
                          f'{what} has an odd size, but pixels share their colour in pairs')
-    item = known.depth // 8
-    row_bytes = width * known.channels * item
+    dtype = np.dtype(np.uint8 if known.depth == 8 else '>u2' if is_bigendian else '<u2')
+    view = rows_of(what, encoding, known.rows(height), width, known.channels, dtype, step, data)
+    if dtype.isnative and step % dtype.itemsize == 0:
+        return view
+    return view.astype(dtype.newbyteorder('='), order='C')
+
+
+def rows_of(what: str, encoding: str, rows: int, width: int, channels: int, dtype: np.dtype[Any],
+            step: int, data: Any) -> np.ndarray:
+    """
+    View a buffer as rows of samples, once its length is seen to be true.
+
+    :param what: the image in words, the subject of errors.
+    :param encoding: its encoding, for the cause of errors.
+    :param rows: of samples in memory, at least 1.
+    :param width: pixels a row.
+    :param channels: samples a pixel.
+    :param dtype: of a sample, with its byte order.
+    :param step: bytes from one row to the next.
+    :param data: buffer of the bytes.
+    :returns: (rows, width) or (rows, width, channels) of dtype, rows and samples maybe unaligned.
+    :raises ImageError: sizes, step and length of the data do not agree.
+    """
+    row_bytes = width * channels * dtype.itemsize
     if step < row_bytes:
         raise ImageError(f'step {encoding}',
                          f'{what} has step {step}; expected at least {row_bytes} bytes a row')
-    rows = known.rows(height)
     # Some drivers leave out the padding of the very last row.
     least, most = step * (rows - 1) + row_bytes, step * rows
     if not least <= len(data) <= most:
@@ -91,15 +112,11 @@ def samples(
         raise ImageError(f'{wrong} {encoding}',
                          f'{what} and step {step} is {wrong}: it carries {len(data)} bytes; '
                          f'expected {most}')
-    dtype = np.dtype(np.uint8 if item == 1 else '>u2' if is_bigendian else '<u2')
     shape: tuple[int, ...] = (rows, width)
-    strides: tuple[int, ...] = (step, known.channels * item)
-    if known.channels > 1:
-        shape, strides = (*shape, known.channels), (*strides, item)
-    view = np.ndarray(shape, dtype, data, strides=strides)
-    if dtype.isnative and step % item == 0:
-        return view
-    return view.astype(dtype.newbyteorder('='), order='C')
+    strides: tuple[int, ...] = (step, channels * dtype.itemsize)
+    if channels > 1:
+        shape, strides = (*shape, channels), (*strides, dtype.itemsize)
+    return np.ndarray(shape, dtype, data, strides=strides)
 
 
 def compressed_to_rgb(kind: str, data: Any) -> np.ndarray:
