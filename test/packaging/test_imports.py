@@ -27,7 +27,7 @@ MODULE_OF = {'backports.zstd': 'backports', 'opencv-python-headless': 'cv2', 'py
 # Part of the distribution of that name.
 BUNDLED = {'pybullet_data': 'pybullet', 'pybullet_utils': 'pybullet'}
 # Used where a robot's ROS has them, and not to be had from PyPI.
-OPTIONAL_ROS = {'cv_bridge', 'vision_msgs'}
+OPTIONAL_ROS = {'cv_bridge', 'tf2_msgs', 'vision_msgs'}
 # On PyPI in one wheel, ros-kilted-common-interfaces, or along with ros-kilted-rclpy.
 WITH_THE_ROS_WHEELS = {
     'ament_index_python', 'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs',
