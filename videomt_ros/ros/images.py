@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from videomt_ros.ros.bridge import bridged_to_rgb
+from videomt_ros.ros.encodings import ENCODINGS
 from videomt_ros.ros.pixels import compressed_to_rgb, ImageError, raw_to_rgb, samples
 
 __all__ = ['ImageError', 'array_to_image', 'array_to_jpeg', 'image_to_labels', 'image_to_rgb']
@@ -20,7 +22,7 @@ def image_to_rgb(image: Image | CompressedImage) -> np.ndarray:
     Give the pixels of an image message as RGB.
 
     :param image: raw (encodings of :data:`videomt_ros.ros.encodings.ENCODINGS`, rows padded or
-        not, either byte order) or compressed (JPEG, PNG).
+        not, either byte order; others where cv_bridge is installed) or compressed (JPEG, PNG).
     :returns: (H, W, 3) uint8 RGB. For ``rgb8`` a view of the message's data, its rows apart by
         ``step``; a fresh array otherwise.
     :raises ImageError: unknown encoding, zero size, a step too small, data of another length
@@ -28,6 +30,8 @@ def image_to_rgb(image: Image | CompressedImage) -> np.ndarray:
     """
     if isinstance(image, CompressedImage):
         return compressed_to_rgb(image.format, image.data)
+    if image.encoding not in ENCODINGS:
+        return bridged_to_rgb(image)
     return raw_to_rgb(image.encoding, image.height, image.width, image.step, image.is_bigendian,
                       image.data)
 
