@@ -206,14 +206,17 @@ def as_output(network: VideoMT, answer: Answer) -> VideoMTOutput:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep to itself what PyTorch's exporter says of its own insides."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ('torch', 'onnxscript', 'onnx_ir')]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
-        logging.disable(disabled)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def write_onnx(network: VideoMT, path: Path, dtype: torch.dtype = torch.float32) -> None:

@@ -53,6 +53,28 @@ def test_what_makes_no_sense_is_refused(arguments, words):
         choose_engine(*arguments, 'cpu')
 
 
+@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
+def test_auto_does_without_an_engine_that_cannot_be_made(
+        installed, network, monkeypatch, caplog, precision):
+    def fail(*_):
+        raise EngineError('the cache is full')
+
+    installed('openvino', 'onnxscript')
+    monkeypatch.setitem(choice._GRAPH_ENGINES, 'openvino', fail)
+    engine = choose_engine('auto', precision, 'cpu').make(network)
+    assert engine is network
+    assert network.dtype == (torch.bfloat16 if precision == 'bf16' else torch.float32)
+    assert 'the cache is full. The network runs with the engine eager' in caplog.text
+    with pytest.raises(EngineError, match='the cache is full'):
+        choose_engine('openvino', precision, 'cpu').make(network.set_precision(torch.float32))
+
+
+def test_auto_takes_a_network_as_it_is(installed, network):
+    installed('openvino', 'onnxscript')
+    network.set_precision(torch.bfloat16)
+    assert make_engine('auto', network) is network
+
+
 def test_eager_is_the_network_itself(network):
     assert make_engine('eager', network) is network
     assert VideoSegmenter(network)._engine is network

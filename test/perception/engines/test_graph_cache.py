@@ -68,8 +68,18 @@ def test_a_missing_exporter_is_named(network, monkeypatch):
         raise ImportError('No module named onnxscript')
 
     monkeypatch.setattr(graph_cache, 'write_onnx', write)
-    with pytest.raises(EngineError, match=r"onnxscript\): expected pip install 'videomt_ros"):
+    with pytest.raises(EngineError, match=r'onnxscript\): expected pip install onnx onnx'):
         step_onnx(network, torch.float32, lambda _: None)
+
+
+def test_an_exporter_that_fails_is_told_in_a_sentence(network, monkeypatch, caplog):
+    def write(*_):
+        raise TypeError("unexpected keyword\nargument 'dynamo'")
+
+    monkeypatch.setattr(graph_cache, 'write_onnx', write)
+    with pytest.raises(EngineError, match='cannot export .*: TypeError: unexpected keyword arg'):
+        step_onnx(network, torch.float32, lambda _: None)
+    assert 'step_fp32.onnx, once for these weights' in caplog.text
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
+import logging
 
 import torch
 from videomt_ros.network import VideoMT
 
 from .cuda_graph import CudaGraphEngine
-from .engine import Engine
+from .engine import Engine, EngineError
 from .onnx_runtime import onnx_runtime_engine, tensorrt_engine
 from .openvino_cpu import openvino_engine
+
+_logger = logging.getLogger(__name__)
 
 # In which the network's weights are wanted by engines that run PyTorch's operators.
 _DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -38,10 +41,12 @@ class EngineChoice:
 
     :param engine: one of ENGINES, not 'auto'.
     :param precision: one of PRECISIONS.
+    :param replaceable: 'eager' will do as well, where this engine cannot be made.
     """
 
     engine: str
     precision: str
+    replaceable: bool = field(default=False, compare=False)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -53,7 +58,8 @@ class EngineChoice:
         Make the engine.
 
         :param network: on its device, in :attr:`dtype`.
-        :returns: the engine.
+        :returns: the engine; where it cannot be made and is replaceable, the network, with a
+            warning in the log.
         :raises EngineError: when what it needs is not there.
         :raises ValueError: when the network is in another dtype.
         """
@@ -61,9 +67,15 @@ class EngineChoice:
             raise ValueError(
                 f'engine {self.engine!r} in {self.precision} wants the network in {self.dtype}, '
                 f'not in {network.dtype}')
-        if self.engine in _TORCH_ENGINES:
-            return _TORCH_ENGINES[self.engine](network)
-        return _GRAPH_ENGINES[self.engine](network, self.precision)
+        try:
+            if self.engine in _TORCH_ENGINES:
+                return _TORCH_ENGINES[self.engine](network)
+            return _GRAPH_ENGINES[self.engine](network, self.precision)
+        except EngineError as error:
+            if not self.replaceable:
+                raise
+            _logger.warning('%s. The network runs with the engine eager instead.', error)
+            return network.set_precision(_DTYPES[self.precision])
 
 
 def choose_engine(engine: str, precision: str, device: torch.device | str) -> EngineChoice:
@@ -74,7 +86,8 @@ def choose_engine(engine: str, precision: str, device: torch.device | str) -> En
         frame of each size takes minutes and needs a C++ compiler. 'cudagraph': PyTorch's operators
         recorded once for each size and replayed (CUDA). 'openvino' (CPU), 'onnxruntime' (CPU or
         CUDA), 'tensorrt' (CUDA): a graph exported on first use and kept in a cache folder. 'auto':
-        on a CPU 'openvino' where it is installed, on CUDA 'cudagraph', else 'eager'.
+        on a CPU 'openvino' where it is installed, on CUDA 'cudagraph', else 'eager', which is
+        also taken where the other cannot be made.
     :param precision: 'fp32', 'bf16', 'fp16', or 'int8', for which ``videomt_export`` has to be
         called before ('openvino' only). 'auto': 'fp16' on CUDA, else 'fp32'.
     :param device: where the network runs.
@@ -90,16 +103,15 @@ def choose_engine(engine: str, precision: str, device: torch.device | str) -> En
         precision = 'fp16' if kind == 'cuda' else 'fp32'
     if precision == 'int8' and engine not in ('auto', 'openvino'):
         raise ValueError(f"precision 'int8' with engine {engine!r}: expected 'openvino'")
-    if engine == 'auto':
-        if precision == 'int8':
-            engine = 'openvino'
-        elif kind == 'cuda':
-            engine = 'cudagraph'
-        elif kind == 'cpu' and find_spec('openvino') and find_spec('onnxscript'):
-            engine = 'openvino'
-        else:
-            engine = 'eager'
-    return EngineChoice(engine, precision)
+    if engine != 'auto':
+        return EngineChoice(engine, precision)
+    if precision == 'int8':
+        return EngineChoice('openvino', precision)
+    if kind == 'cuda':
+        return EngineChoice('cudagraph', precision, replaceable=True)
+    if kind == 'cpu' and find_spec('openvino') and find_spec('onnxscript'):
+        return EngineChoice('openvino', precision, replaceable=True)
+    return EngineChoice('eager', precision)
 
 
 def make_engine(engine: str, network: VideoMT) -> Engine:
@@ -115,4 +127,7 @@ def make_engine(engine: str, network: VideoMT) -> Engine:
     if engine not in ENGINES:  # before asking the network anything
         raise ValueError(f'engine {engine!r}: expected one of {ENGINES}')
     precision = next(name for name, dtype in _DTYPES.items() if dtype == network.dtype)
-    return choose_engine(engine, precision, network.device).make(network)
+    choice = choose_engine(engine, precision, network.device)
+    if choice.replaceable and network.dtype != choice.dtype:
+        return network
+    return choice.make(network)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import hashlib
+import logging
 import os
 from pathlib import Path
 import shutil
@@ -21,6 +22,7 @@ from videomt_ros.network.step_graph import GRAPH_VERSION, write_onnx
 
 from .engine import EngineError
 
+_logger = logging.getLogger(__name__)
 _NAMES = {torch.float32: 'fp32', torch.bfloat16: 'bf16', torch.float16: 'fp16'}
 
 
@@ -58,12 +60,18 @@ def step_onnx(network: VideoMT, dtype: torch.dtype, check: Callable[[Path], None
     path = graph_folder(network) / f'step_{_NAMES[dtype]}.onnx'
     if not path.exists():
         with new_files(path.parent) as folder:
+            # A warning, because a node says nothing else for up to a minute.
+            _logger.warning('Making the graph %s, once for these weights...', path)
             try:
                 write_onnx(network, folder / path.name, dtype)
             except ImportError as error:
                 raise EngineError(
                     f'exporting a graph needs a package that is missing ({error}): expected '
-                    f"pip install 'videomt_ros[onnx]'") from error
+                    f'pip install onnx onnxscript') from error
+            except Exception as error:  # the exporter's own have no common base
+                raise EngineError(
+                    f'PyTorch {torch.__version__} cannot export the graph of this network: '
+                    f'{type(error).__name__}: {" ".join(str(error).split())}') from error
             check(folder / path.name)
     return path
 
