@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+from builtin_interfaces.msg import Time
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from videomt_ros.msg import SegmentationMask, TrackArray
 from videomt_ros.perception import FrameResult, overlay
+from videomt_ros.ros import vision
 from videomt_ros.ros.images import array_to_image, array_to_jpeg
 from videomt_ros.ros.messages import mask_message, tracks_message
 from videomt_ros.ros.stamps import StampScale
@@ -101,6 +103,11 @@ OUTPUTS: dict[str, _Output] = {
     'overlay/compressed': _Output(
         CompressedImage, lambda a: array_to_jpeg(a.overlay, a.header)),
 }
+if vision.INSTALLED:
+    OUTPUTS['detections'] = _Output(
+        vision.Detection2DArray, lambda a: vision.detections_message(a.result, a.header))
+
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Outputs:
@@ -118,22 +125,50 @@ class Outputs:
                 output.message_type, prefix + name, QoSProfile(depth=output.depth),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
             for name, output in OUTPUTS.items()}
+        self._labels = node.create_lifecycle_publisher(
+            vision.LabelInfo, f'{prefix}label_info', _LATCHED) if vision.INSTALLED else None
+        self._announced: float | None = None
 
-    def publish(self, answer: Answer) -> None:
+    def announce(self, class_names: Sequence[str], threshold: float, stamp: Time) -> None:
+        """
+        Tell which number stands for which class, unless that has been told; active nodes only.
+
+        :param class_names: of the weights, in the order of their indices.
+        :param threshold: score that a mask has at least.
+        :param stamp: now.
+        """
+        if self._labels is not None and threshold != self._announced:
+            self._announced = threshold
+            self._labels.publish(vision.label_info_message(class_names, threshold, stamp))
+
+    def publish(self, answer: Answer, wanted: Sequence[str] = ()) -> None:
         """
         Publish what somebody listens to, and the tracks always.
 
         :param answer: of a frame.
+        :param wanted: names of the outputs that may be made beside the tracks; empty for all.
         """
         for name, publisher in self._publishers.items():
             output = OUTPUTS[name]
-            if output.lazy and not publisher.get_subscription_count():
+            if output.lazy and ((wanted and name not in wanted)
+                                or not publisher.get_subscription_count()):
                 continue
             if (message := output.make(answer)) is not None:
                 publisher.publish(message)
 
+    def heard(self) -> list[str]:
+        """
+        List the outputs that somebody listens to, which are the ones that are made.
+
+        :returns: their names.
+        """
+        return [name for name, publisher in self._publishers.items()
+                if publisher.get_subscription_count()]
+
     def close(self) -> None:
         """Destroy the publishers."""
-        for publisher in self._publishers.values():
-            self._node.destroy_lifecycle_publisher(publisher)
+        for publisher in (*self._publishers.values(), self._labels):
+            if publisher is not None:
+                self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
+        self._labels = None

@@ -25,6 +25,7 @@ from videomt_ros.network.config import RESIZE_RULES
 from videomt_ros.perception.engines import ENGINES
 from videomt_ros.perception.segmenter import PRECISIONS, TASKS
 from videomt_ros.perception.tracks import TrackRules
+from videomt_ros.ros.outputs import OUTPUTS
 
 _RULES = TrackRules()
 
@@ -51,7 +52,7 @@ def _parameter(default: Any, description: str, when: When, low: float | None = N
     :param when: it takes effect.
     :param low: least number allowed.
     :param high: greatest number allowed.
-    :param choices: the strings allowed; empty for any.
+    :param choices: the strings allowed, of a list for each item; empty for any.
     :returns: a dataclass field.
     """
     return field(default=default, metadata={
@@ -129,6 +130,9 @@ class Settings:
         low=1, high=1_000_000)
     publish_mask_runs: bool = _parameter(
         True, 'Fill Track.mask_counts, the mask of each track as run lengths.', When.FRAME)
+    outputs: tuple[str, ...] = _parameter(
+        (), "Outputs that may be made while somebody listens, beside the tracks; [''] is all.",
+        When.FRAME, choices=tuple(name for name, output in OUTPUTS.items() if output.lazy))
     image_timeout: float = _parameter(
         5.0, 'Seconds without an image after which the log and the diagnostics say why.',
         When.FRAME, low=0.1, high=3600.0)
@@ -156,6 +160,17 @@ def tracking_options(settings: Settings) -> dict[str, Any]:
              'overlap_threshold', 'max_lost', 'max_gap')
     return {'classes': settings.classes or None,
             **{name: getattr(settings, name) for name in names}}
+
+
+def least_score(settings: Settings) -> float:
+    """
+    Give the score that a mask has at least.
+
+    :param settings: of the node.
+    :returns: 0 to 1.
+    """
+    return {'instance': settings.keep_score, 'panoptic': settings.score_threshold}.get(
+        settings.task, 0.0)
 
 
 def _limits(spec: Field[Any]) -> str:
@@ -203,8 +218,10 @@ def _complaint(spec: Field[Any], value: Any) -> str | None:
     :returns: a sentence, or None for a good value.
     """
     choices, low, high = (spec.metadata[key] for key in ('choices', 'low', 'high'))
-    if (choices and value not in choices) or (low is not None and not low <= value <= high):
-        return f'{spec.name} is {value!r}; expected {_limits(spec)}'
+    bad = choices and not set(value if isinstance(value, tuple) else (value,)) <= set(choices)
+    if bad or (low is not None and not low <= value <= high):
+        shown = list(value) if isinstance(value, tuple) else value
+        return f'{spec.name} is {shown!r}; expected {_limits(spec)}'
     return None
 
 
