@@ -1,8 +1,8 @@
 """
-Those who combine outputs, in a process of their own: what they understand is a line of JSON each.
+Those who combine outputs, in a process of their own: they print what they understand, as JSON.
 
-As Nav2's semantic segmentation layer they want a class mask, its confidence and latched labels, and
-as nvblox a mask and its calibration under exactly the stamp of the image.
+As Nav2's semantic segmentation layer they want a class mask, its confidence and latched labels,
+and as nvblox a mask and its calibration under exactly the stamp of the image.
 """
 
 import json

@@ -118,7 +118,8 @@ def test_unusable_images_are_told_once(start_node, probe):
     # One that was filled before the last answer may still be on its way.
     probe.wait(lambda: diagnostics and values()['images answered'] == '2', 'diagnostics')
     status = diagnostics[-1].status[0]
-    assert status.level == b'\0' and status.name == 'videomt: the camera'
+    assert status.level == b'\1' and status.name == 'videomt: the camera'
+    assert '12 of the 14 images of the last 10 s gave no result' in status.message
     assert values()['images failed: encoding rgb565'] == '3'
     assert values()['images received'] == '14'
     assert node.stop() == 0
@@ -137,8 +138,8 @@ def test_clean_end(start_node, probe, numbers):
     assert not node.find('Traceback') and not node.find('[ERROR]')
 
 
-def test_clean_end_while_it_starts(start_node):
-    node = start_node(ready=None)
+def test_clean_end_while_it_starts(start):
+    node = start('-m', 'videomt_ros.ros.node')
     wait_until(lambda: 'libtorch_cpu' in node.libraries(), 'the loading of torch')
     node.send(signal.SIGINT)
     assert node.end() == 0

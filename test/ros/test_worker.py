@@ -26,8 +26,8 @@ class Segmenter:
     def configure(self, **changes):
         self.configured.append(changes)
 
-    def reset(self, camera):
-        self.resets.append((len(self.batches), camera))
+    def reset(self, camera, reason):
+        self.resets.append((len(self.batches), camera, reason))
 
     def process_many(self, frames):
         self.batches.append(frames)
@@ -57,7 +57,7 @@ class Camera:
     def scale(self, header_of_image):
         return StampScale(header(0).stamp)
 
-    def publish(self, answer):
+    def publish(self, answer, wanted=()):
         if self.fault:
             raise self.fault
         self.answers.append(answer)
@@ -209,7 +209,8 @@ def test_a_failing_network_is_told_once_and_forgets(bench):
             'network: RuntimeError') == n + 1)
     error, = bench.log.errors
     assert 'out of memory' in error and 'Traceback' in error
-    assert [name for _, name in bench.segmenter.resets] == ['front'] * 3
+    assert bench.segmenter.resets[-1][1:] == ('front', 'the network failed: out of memory')
+    assert len(bench.segmenter.resets) == 3
     bench.offer(bench.front, 3)
     bench.run()
     bench.wait(lambda: bench.front.answers)
@@ -258,11 +259,11 @@ def test_a_result_that_cannot_be_published(bench):
 def test_reset_comes_before_the_next_image(bench):
     bench.offer(bench.front, 0)
     bench.wait(lambda: bench.segmenter.batches)
-    bench.worker.reset(bench.front)
+    bench.worker.reset(bench.front, 'why')
     bench.offer(bench.front, 0.1)
     bench.run(2)
     bench.wait(lambda: len(bench.front.answers) == 2)
-    assert bench.segmenter.resets == [(1, 'front')]
+    assert bench.segmenter.resets == [(1, 'front', 'why')]
 
 
 def test_settings_are_taken_between_two_images(bench):
@@ -297,3 +298,65 @@ def test_causes_are_remembered_up_to_a_limit(bench):
     assert len(bench.log.errors) == 50
     failed = bench.front.statistics.snapshot().failed
     assert len(failed) == 51 and failed['other'] == 10
+
+
+def test_what_waits_is_dropped_when_the_clock_goes_back(bench):
+    def on_clock(seconds):
+        stamp = header(seconds).stamp
+        return stamp.sec * 10 ** 9 + stamp.nanosec
+
+    bench.offer(bench.front, 90)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.offer(bench.front, 99.9)
+    bench.offer(bench.rear, 50.1)  # of the new time already
+    bench.worker.clock_went_back(on_clock(100), on_clock(50))
+    bench.run(2)
+    bench.wait(lambda: bench.rear.answers)
+    assert bench.segmenter.resets == [(1, 'front', 'the clock went back by 50.000 s')]
+    assert [sorted(batch) for batch in bench.segmenter.batches] == [['front'], ['rear']]
+    assert bench.front.statistics.snapshot().dropped == {Drop.CLOCK: 1}
+    bench.offer(bench.front, 50.2)
+    bench.run()
+    bench.wait(lambda: len(bench.front.answers) == 2)
+    assert bench.front.answers[-1].result.skipped == 1
+
+
+def test_one_image_through_a_pause(bench):
+    assert not bench.worker.process_once([bench.front])
+    bench.worker.pause(True)
+    assert bench.worker.process_once([bench.front])
+    bench.offer(bench.rear, 0)
+    bench.offer(bench.front, 0, 1)
+    bench.run()
+    bench.wait(lambda: bench.front.answers)
+    assert stamps(bench.front) == [0.0] and not bench.rear.answers
+    assert bench.front.statistics.snapshot().dropped == {Drop.PAUSED: 1}
+    bench.worker.process_once([bench.rear])
+    bench.worker.pause(True)
+    bench.offer(bench.rear, 1)
+    assert bench.rear.statistics.snapshot().dropped == {Drop.PAUSED: 2}, 'a new pause'
+
+
+def test_a_failure_of_one_camera_is_no_matter_to_another(bench, monkeypatch):
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    process = bench.segmenter.process_many
+
+    def process_many(frames):
+        if 'front' in frames:
+            bench.segmenter.batches.append(frames)
+            raise MemoryError('front is too large')
+        return process(frames)
+
+    monkeypatch.setattr(bench.segmenter, 'process_many', process_many)
+    for number in range(1, 4):
+        bench.offer(bench.front, number)
+        bench.offer(bench.rear, number)
+        bench.run(2)
+        bench.wait(lambda n=number: len(bench.rear.answers) == n)
+    assert bench.front.statistics.snapshot().failed == {'network: MemoryError': 3}
+    assert [sorted(batch) for batch in bench.segmenter.batches[1:4]] == [
+        ['front', 'rear'], ['front'], ['rear']]
+    assert {name for _, name, _ in bench.segmenter.resets} == {'front'}
+    assert not bench.rear.statistics.snapshot().failed and bench.worker.broken is None
+    assert len(bench.log.errors) == 1

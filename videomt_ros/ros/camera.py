@@ -6,7 +6,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from videomt_ros.ros.outputs import Outputs
-from videomt_ros.ros.stamps import StampScale
+from videomt_ros.ros.stamps import nanoseconds, StampScale
 from videomt_ros.ros.statistics import Statistics
 
 RawImage = Image | CompressedImage
@@ -45,9 +45,12 @@ class Camera:
         """
         Give the camera's time scale.
 
-        :param header: of an image; the first one starts the scale.
-        :returns: the same for all images.
+        :param header: of an image; the first one with a stamp starts the scale.
+        :returns: the same for all images with a stamp.
         """
         if self._scale is None:
-            self._scale = StampScale(header.stamp)
+            scale = StampScale(header.stamp)
+            if not nanoseconds(header.stamp):
+                return scale
+            self._scale = scale
         return self._scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 
 from builtin_interfaces.msg import Time
@@ -12,10 +13,12 @@ from videomt_ros.ros.image_input import Complaint, ImageInput
 from videomt_ros.ros.statistics import Snapshot
 
 _CLOCKS_DIFFER_MS = 1e3 * CLOCKS_DIFFER_S
+_LEAST_SKIPPED, _SKIPPED_SHARE = 5, 0.1  # in 10 s: from so many on, and above this share
 
 
 def status_message(name: str, hardware_id: str, state: Snapshot, image_input: ImageInput | None,
-                   complaint: Complaint | None, paused: bool) -> DiagnosticStatus:
+                   complaint: Complaint | None, paused: bool,
+                   memory: Sequence[tuple[str, str]], heard: Sequence[str]) -> DiagnosticStatus:
     """
     Word the health of one camera.
 
@@ -25,8 +28,10 @@ def status_message(name: str, hardware_id: str, state: Snapshot, image_input: Im
     :param image_input: of its images; None while the node is not active.
     :param complaint: why images do not come; None if they do.
     :param paused: images are dropped, as somebody has asked for.
+    :param memory: what the process takes, in keys and values.
+    :param heard: names of the outputs that somebody listens to; the others are not made.
     :returns: STALE when inactive, ERROR when the newest image gave no result, WARN when images do
-        not come or come too late, else OK, which a pause is.
+        not come, come too late, are skipped or gave no result lately, else OK, which a pause is.
     """
     level, message = DiagnosticStatus.OK, f'{state.output_rate:.1f} results/s'
     if image_input is None:
@@ -39,10 +44,30 @@ def status_message(name: str, hardware_id: str, state: Snapshot, image_input: Im
         level, message = DiagnosticStatus.WARN, complaint.text
     elif state.late_by is not None:
         level, message = DiagnosticStatus.WARN, age_complaint(state.late_by)
+    elif (losses := _losses(state)) is not None:
+        level, message = DiagnosticStatus.WARN, losses
     return DiagnosticStatus(
         level=level, name=name, message=message, hardware_id=hardware_id,
-        values=[KeyValue(key='enabled', value=str(not paused).lower()),
-                *(KeyValue(key=key, value=value) for key, value in _values(state, image_input))])
+        values=[KeyValue(key=key, value=value) for key, value in (
+            ('enabled', str(not paused).lower()), *_values(state, image_input),
+            ('outputs that somebody hears', ', '.join(heard) or 'none'), *memory)])
+
+
+def _losses(state: Snapshot) -> str | None:
+    """
+    Say that a part of the images gives no results.
+
+    :param state: of the camera's statistics.
+    :returns: a sentence without a full stop; None while that is not worth a word.
+    """
+    received, skipped, failed = state.recent
+    if failed:
+        return (f'{failed} of the {received} images of the last 10 s gave no result, see the '
+                "values 'images failed'")
+    if skipped >= _LEAST_SKIPPED and skipped > _SKIPPED_SHARE * received:
+        return (f'{skipped} of the {received} images of the last 10 s were skipped, since the '
+                'network is slower than the camera; max_rate sets a rate of choice')
+    return None
 
 
 def unconfigured_message(name: str, failure: str | None) -> DiagnosticStatus:

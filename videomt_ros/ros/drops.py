@@ -14,6 +14,7 @@ class Drop(Enum):
     PAUSED = 'dropped while paused'
     MAX_RATE = 'dropped above max_rate'
     MAX_AGE = 'dropped as older than max_age'
+    CLOCK = 'dropped as of before the clock went back'
 
 
 class RateLimit:

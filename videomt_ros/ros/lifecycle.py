@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.subscription import Subscription
@@ -22,7 +23,9 @@ from videomt_ros.perception import VideoSegmenter
 from videomt_ros.ros.camera import Camera
 from videomt_ros.ros.diagnostics import array_message, status_message, unconfigured_message
 from videomt_ros.ros.image_input import ImageInput
+from videomt_ros.ros.memory import give_memory_back, memory_values
 from videomt_ros.ros.parameters import (
+    least_score,
     loading_options,
     Parameters,
     Settings,
@@ -55,10 +58,14 @@ class VideomtNode(LifecycleNode):
         self._failure: str | None = None  # why the node has given up
         self._hardware = ''
         self._complaints: dict[Camera, str] = {}
+        self._jumps = self.get_clock().create_jump_callback(  # as long as this is held
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
+            post_callback=self._on_clock_jump)
         self.parameters = Parameters(self, lambda: self._segmenter is not None, self._veto)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/set_enabled', self._on_set_enabled)
+        self.create_service(Trigger, '~/process_once', self._on_process_once)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self.create_timer(_WATCH_PERIOD_S, self._watch, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
@@ -130,6 +137,7 @@ class VideomtNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Stop the worker before the node goes."""
         self._release()
+        self._jumps.unregister()
         super().destroy_node()
 
     def _attempt(self, what: str, action: Callable[[], None],
@@ -179,6 +187,15 @@ class VideomtNode(LifecycleNode):
             self._infos.append(self.create_subscription(
                 CameraInfo, camera.info_topic, camera.calibrate, qos_profile_sensor_data,
                 qos_overriding_options=OVERRIDES))
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell which number stands for which class, where that is new."""
+        assert self._segmenter is not None
+        config, settings = self._segmenter.network.config, self.parameters.settings
+        for camera in self._cameras:
+            camera.outputs.announce(config.class_names, least_score(settings),
+                                    self.get_clock().now().to_msg())
 
     def _veto(self, settings: Settings) -> str | None:
         """
@@ -214,7 +231,9 @@ class VideomtNode(LifecycleNode):
         for camera in self._cameras:
             camera.outputs.close()
         self._cameras.clear()
-        self._segmenter = None
+        if self._segmenter is not None:
+            self._segmenter = None
+            give_memory_back()
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """
@@ -228,7 +247,7 @@ class VideomtNode(LifecycleNode):
         response.message = 'the node is not active'
         if self._worker is not None:
             for camera in self._cameras:
-                self._worker.reset(camera)
+                self._worker.reset(camera, 'reset was asked for')
             response.message = f'{len(self._cameras)} camera(s) start anew with their next image'
         return response
 
@@ -250,6 +269,39 @@ class VideomtNode(LifecycleNode):
         self.get_logger().info(response.message)
         return response
 
+    def _on_process_once(self, request: Trigger.Request,
+                         response: Trigger.Response) -> Trigger.Response:
+        """
+        Answer one image of each camera in spite of a pause.
+
+        :param request: empty.
+        :param response: to be filled.
+        :returns: the response.
+        """
+        if self._worker is None:
+            response.message = 'the node is not active'
+        elif self._worker.process_once(self._cameras):
+            response.success = True
+            response.message = f'the next image of {len(self._cameras)} camera(s) is processed'
+        else:
+            response.message = 'nothing is paused, see ~/set_enabled: every image is processed'
+        return response
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        """
+        Forget what a clock that goes back, or is another one now, has made meaningless.
+
+        :param jump: how the time of the node has changed.
+        """
+        for camera in self._cameras:
+            camera.statistics.forget_ages()
+        if jump.clock_change != ClockChange.ROS_TIME_NO_CHANGE or self._worker is None:
+            return
+        after = self.get_clock().now().nanoseconds
+        self._worker.clock_went_back(after - jump.delta.nanoseconds, after)
+        self.get_logger().warning(
+            f'The clock went back by {-jump.delta.nanoseconds / 1e9:.3f} s')
+
     def _watch(self) -> None:
         """Follow the publishers, log once why images do not come, and give up if need be."""
         if self._worker is not None and self._worker.broken is not None:
@@ -257,6 +309,8 @@ class VideomtNode(LifecycleNode):
                                     'waits unconfigured to be configured again.')
             self.trigger_deactivate()
             return
+        if self._worker is not None:
+            self._announce()
         for camera, image_input in self._inputs.items():
             image_input.follow()
             complaint = image_input.complaint(self.parameters.settings.image_timeout)
@@ -273,6 +327,8 @@ class VideomtNode(LifecycleNode):
         """Publish the diagnostics."""
         timeout = self.parameters.settings.image_timeout
         name = self.get_fully_qualified_name().lstrip('/')
+        device = self._segmenter.network.device if self._segmenter else None
+        memory = memory_values(device)
         statuses = []
         if not self._cameras:
             statuses.append(unconfigured_message(name, self._failure))
@@ -281,5 +337,5 @@ class VideomtNode(LifecycleNode):
             complaint = image_input.complaint(timeout) if image_input else None
             statuses.append(status_message(f'{name}: {camera}', self._hardware,
                                            camera.statistics.snapshot(), image_input, complaint,
-                                           self._paused))
+                                           self._paused, memory, camera.outputs.heard()))
         self._diagnostics.publish(array_message(self.get_clock().now().to_msg(), statuses))

@@ -32,6 +32,11 @@ class _Window:
         self._since = clock()
         self._entries: deque[tuple[float, float]] = deque()
 
+    def __len__(self) -> int:
+        """Count them."""
+        self._forget()
+        return len(self._entries)
+
     def add(self, value: float) -> None:
         """
         Add a number.
@@ -53,8 +58,7 @@ class _Window:
 
         :returns: over the window, or over the time since the start while that is shorter.
         """
-        self._forget()
-        return len(self._entries) / max(1.0, min(_WINDOW_S, self._clock() - self._since))
+        return len(self) / max(1.0, min(_WINDOW_S, self._clock() - self._since))
 
     def percentiles(self, *ranks: float) -> list[float]:
         """
@@ -81,6 +85,7 @@ class Snapshot:
     :param answered: results since activation.
     :param dropped: sound images that got no result, by reason.
     :param failed: images since activation that gave no result, by cause.
+    :param recent: images received, skipped for a newer one, and failed over the last 10 s.
     :param failing: cause of the newest image's failure; None if it gave a result.
     :param late_by: age of the newest image in seconds if it was dropped for that, else None.
     :param stage_ms: median time of each stage over the last 10 s.
@@ -96,6 +101,7 @@ class Snapshot:
     answered: int
     dropped: Mapping[Drop, int] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
+    recent: tuple[int, int, int] = (0, 0, 0)
     failing: str | None = None
     late_by: float | None = None
     stage_ms: Mapping[str, float] = field(default_factory=dict)
@@ -114,7 +120,8 @@ class Statistics:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._arrivals, self._answers, self._ages = (_Window(clock) for _ in range(3))
+        self._arrivals, self._answers, self._ages, self._skips, self._failures = (
+            _Window(clock) for _ in range(5))
         self._stages: dict[str, _Window] = {}
         self._received = self._answered = self._tracks = self._epoch = 0
         self._dropped: Counter[Drop] = Counter()
@@ -137,6 +144,8 @@ class Statistics:
         """
         with self._lock:
             self._dropped[reason] += 1
+            if reason is Drop.NEWER:
+                self._skips.add(1.0)
 
     def late(self, age: float) -> None:
         """
@@ -157,6 +166,7 @@ class Statistics:
             if cause not in self._failed and len(self._failed) >= _CAUSES_COUNTED:
                 cause = 'other'
             self._failed[cause] += 1
+            self._failures.add(1.0)
             self._failing, self._late_by = cause, None
 
     def answered(self, age_ms: float, stages: Mapping[str, float], tracks: int,
@@ -188,7 +198,13 @@ class Statistics:
         """
         with self._lock:
             self._reset = (reason, self._clock())
+        self.forget_ages()
+
+    def forget_ages(self) -> None:
+        """Drop the ages, which were measured on a clock that has been set since."""
+        with self._lock:
             self._ages = _Window(self._clock)
+            self._late_by = None
 
     def snapshot(self) -> Snapshot:
         """
@@ -201,8 +217,9 @@ class Statistics:
             return Snapshot(
                 input_rate=self._arrivals.rate(), output_rate=self._answers.rate(),
                 age_ms=(median, high), received=self._received, answered=self._answered,
-                dropped=dict(self._dropped), failed=dict(self._failed), failing=self._failing,
-                late_by=self._late_by,
+                dropped=dict(self._dropped), failed=dict(self._failed),
+                recent=(len(self._arrivals), len(self._skips), len(self._failures)),
+                failing=self._failing, late_by=self._late_by,
                 stage_ms={name: window.percentiles(50)[0]
                           for name, window in self._stages.items()},
                 tracks=self._tracks, epoch=self._epoch,

@@ -8,7 +8,7 @@ which is counted as skipped: a robot wants to know what is, not what was.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import threading
 import time
 import traceback
@@ -46,13 +46,16 @@ class Worker:
         self._logger = logger
         self._change = threading.Condition()
         self._waiting: dict[Camera, RawImage] = {}
+        self._newest: dict[Camera, int] = {}  # nanoseconds of its stamp
         self._skipped: Counter[Camera] = Counter()  # since the newest result
-        self._resets: set[Camera] = set()
+        self._resets: dict[Camera, str] = {}  # with the reason
+        self._owed: set[Camera] = set()  # whose next image is processed in spite of a pause
         self._limits: defaultdict[Camera, RateLimit] = defaultdict(RateLimit)
         self._paused = self._stopped = False
         self._applied: Settings | None = None
         self._causes: set[tuple[Camera, str]] = set()
         self._failures = 0  # of the network, since it last gave a result
+        self._failure = ''  # the newest, in words
         self.broken: str | None = None  # why the network is given up, and the thread has ended
         self._thread = threading.Thread(target=self._run, name='videomt_worker', daemon=True)
         self._thread.start()
@@ -67,15 +70,17 @@ class Worker:
         camera.statistics.received()
         rate = self._settings().max_rate
         with self._change:
-            if self._paused:
+            if self._paused and camera not in self._owed:
                 self._drop(camera, Drop.PAUSED)
                 return
-            if not self._limits[camera].admits(rate, time.monotonic()):
+            if not self._paused and not self._limits[camera].admits(rate, time.monotonic()):
                 self._drop(camera, Drop.MAX_RATE)
                 return
             if camera in self._waiting:
                 self._drop(camera, Drop.NEWER)
+            self._owed.discard(camera)
             self._waiting[camera] = image
+            self._newest[camera] = nanoseconds(image.header.stamp)
             self._change.notify()
 
     def _drop(self, camera: Camera, reason: Drop) -> None:
@@ -96,19 +101,52 @@ class Worker:
         """
         with self._change:
             self._paused = paused
+            self._owed.clear()
             if paused:
                 for camera in self._waiting:
                     self._drop(camera, Drop.PAUSED)
                 self._waiting.clear()
 
-    def reset(self, camera: Camera) -> None:
+    def process_once(self, cameras: Iterable[Camera]) -> bool:
+        """
+        Let one image of each camera through a pause; returns at once.
+
+        :param cameras: whose next image is to be answered.
+        :returns: False when there is no pause.
+        """
+        with self._change:
+            if self._paused:
+                self._owed.update(cameras)
+            return self._paused
+
+    def reset(self, camera: Camera, reason: str) -> None:
         """
         Forget a camera's tracks before its next image; returns at once.
 
         :param camera: whose memory.
+        :param reason: in words.
         """
         with self._change:
-            self._resets.add(camera)
+            self._resets[camera] = reason
+
+    def clock_went_back(self, before: int, after: int) -> None:
+        """
+        Drop images and forget tracks of a time that is yet to come; returns at once.
+
+        What a camera showed last may be from before the jump, or be the first of the new time
+        already, or not be of this clock at all: its stamp tells.
+
+        :param before: nanoseconds on the clock before it went back.
+        :param after: nanoseconds on it now.
+        """
+        reason = f'the clock went back by {(before - after) / 1e9:.3f} s'
+        with self._change:
+            for camera, stamp in self._newest.items():
+                if 2 * abs(stamp - before) >= before - after:
+                    continue
+                self._resets[camera] = reason
+                if self._waiting.pop(camera, None) is not None:
+                    self._drop(camera, Drop.CLOCK)
 
     def stop(self) -> None:
         """End the thread after the images that it is at; what waits is dropped."""
@@ -125,10 +163,10 @@ class Worker:
                 if self._stopped:
                     return
                 images, self._waiting = self._fresh(), {}
-                resets, self._resets = self._resets, set()
+                resets, self._resets = self._resets, {}
                 skipped = {camera: self._skipped[camera] for camera in images}
-            for camera in resets:
-                self._segmenter.reset(camera.name)
+            for camera, reason in resets.items():
+                self._segmenter.reset(camera.name, reason)
             for camera in self._process(images, skipped):
                 with self._change:
                     self._skipped[camera] -= skipped[camera]
@@ -182,20 +220,11 @@ class Worker:
             decoding[camera] = 1e3 * (time.perf_counter() - start)
         if not frames:
             return []
-        try:
-            results = self._segment(frames, images, skipped, settings)
-        except Exception as error:
-            for camera in frames:
-                self._fail(camera, f'network: {type(error).__name__}',
-                           f'The network failed on {camera} and begins anew: {error}\n'
-                           f'{traceback.format_exc()}')
-                self._segmenter.reset(camera.name)
-            self._failures += 1
-            if self._failures >= settings.max_failures:
-                self.broken = (f'the network has failed {self._failures} times in a row: '
-                               f'{" ".join(str(error).split())}')
-            return []
-        self._failures = 0
+        results = self._results(frames, images, skipped, settings)
+        self._failures = 0 if results else self._failures + 1
+        if self._failures >= settings.max_failures:
+            self.broken = (f'the network has failed {self._failures} times in a row: '
+                           f'{self._failure}')
         answered = []
         for camera, result in results.items():
             try:
@@ -207,6 +236,34 @@ class Worker:
                            f'A result of {camera} could not be published: {error}\n'
                            f'{traceback.format_exc()}')
         return answered
+
+    def _results(self, frames: Mapping[Camera, np.ndarray], images: Mapping[Camera, RawImage],
+                 skipped: Mapping[Camera, int], settings: Settings) -> dict[Camera, FrameResult]:
+        """
+        Run the network, on one camera after the other if it fails on all of them at once.
+
+        :param frames: (H, W, 3) uint8 RGB.
+        :param images: the messages that they came from.
+        :param skipped: images dropped since each camera's last result.
+        :param settings: to be used.
+        :returns: a result per camera on which the network has not failed; the others forget.
+        """
+        try:
+            return self._segment(frames, images, skipped, settings)
+        except Exception as error:
+            if len(frames) == 1:
+                camera, = frames
+                self._failure = ' '.join(str(error).split())
+                self._fail(camera, f'network: {type(error).__name__}',
+                           f'The network failed on {camera} and begins anew: {error}\n'
+                           f'{traceback.format_exc()}')
+                self._segmenter.reset(camera.name, f'the network failed: {self._failure}')
+                return {}
+        # One camera's picture or memory shall not cost the others theirs.
+        results: dict[Camera, FrameResult] = {}
+        for camera, rgb in frames.items():
+            results.update(self._results({camera: rgb}, images, skipped, settings))
+        return results
 
     def _segment(self, frames: Mapping[Camera, np.ndarray], images: Mapping[Camera, RawImage],
                  skipped: Mapping[Camera, int], settings: Settings) -> dict[Camera, FrameResult]:
@@ -225,8 +282,10 @@ class Worker:
         given = {}
         for camera, rgb in frames.items():
             header = images[camera].header
-            given[camera.name] = FrameInput(
-                rgb, camera.scale(header).seconds(header.stamp), header.frame_id, skipped[camera])
+            # A driver that leaves the stamp empty says nothing about time.
+            stamp = (camera.scale(header).seconds(header.stamp) if nanoseconds(header.stamp)
+                     else None)
+            given[camera.name] = FrameInput(rgb, stamp, header.frame_id, skipped[camera])
         results = self._segmenter.process_many(given)
         return {camera: results[camera.name] for camera in frames}
 
@@ -248,7 +307,7 @@ class Worker:
         start = time.perf_counter()
         camera.outputs.publish(
             Answer(result, header, rgb, camera.scale(header), settings.publish_mask_runs,
-                   camera.camera_info))
+                   camera.camera_info), settings.outputs)
         stages = {'decode': decoding, **result.timings,
                   'publish': 1e3 * (time.perf_counter() - start)}
         tracks = sum(instance.track_id != 0 for instance in result.instances)
