@@ -10,7 +10,9 @@ import pytest
 from rclpy.clock import Clock
 from videomt_ros.perception import FrameResult
 from videomt_ros.ros.drops import Drop
+from videomt_ros.ros.markers import Markers
 from videomt_ros.ros.parameters import Settings
+from videomt_ros.ros.scene import Locator
 from videomt_ros.ros.stamps import StampScale
 from videomt_ros.ros.statistics import Statistics
 from videomt_ros.ros.worker import Worker
@@ -50,6 +52,8 @@ class Camera:
 
     def __post_init__(self):
         self.outputs = self
+        self.markers = Markers()
+        self.locator = Locator(str(self), print, '', None)
 
     def __str__(self):
         return f'camera {self.name}'

@@ -18,7 +18,8 @@ _LEAST_SKIPPED, _SKIPPED_SHARE = 5, 0.1  # in 10 s: from so many on, and above t
 
 def status_message(name: str, hardware_id: str, state: Snapshot, image_input: ImageInput | None,
                    complaint: Complaint | None, paused: bool,
-                   memory: Sequence[tuple[str, str]], heard: Sequence[str]) -> DiagnosticStatus:
+                   memory: Sequence[tuple[str, str]], heard: Sequence[str], positions: str,
+                   misplaced: str | None) -> DiagnosticStatus:
     """
     Word the health of one camera.
 
@@ -30,6 +31,8 @@ def status_message(name: str, hardware_id: str, state: Snapshot, image_input: Im
     :param paused: images are dropped, as somebody has asked for.
     :param memory: what the process takes, in keys and values.
     :param heard: names of the outputs that somebody listens to; the others are not made.
+    :param positions: whether the newest result has them, in words.
+    :param misplaced: why depth comes and gives no positions; None if it gives them.
     :returns: STALE when inactive, ERROR when the newest image gave no result, WARN when images do
         not come, come too late, are skipped or gave no result lately, else OK, which a pause is.
     """
@@ -44,13 +47,16 @@ def status_message(name: str, hardware_id: str, state: Snapshot, image_input: Im
         level, message = DiagnosticStatus.WARN, complaint.text
     elif state.late_by is not None:
         level, message = DiagnosticStatus.WARN, age_complaint(state.late_by)
+    elif misplaced is not None:
+        level, message = DiagnosticStatus.WARN, misplaced
     elif (losses := _losses(state)) is not None:
         level, message = DiagnosticStatus.WARN, losses
     return DiagnosticStatus(
         level=level, name=name, message=message, hardware_id=hardware_id,
         values=[KeyValue(key=key, value=value) for key, value in (
             ('enabled', str(not paused).lower()), *_values(state, image_input),
-            ('outputs that somebody hears', ', '.join(heard) or 'none'), *memory)])
+            ('outputs that somebody hears', ', '.join(heard) or 'none'),
+            ('positions', positions), *memory)])
 
 
 def _losses(state: Snapshot) -> str | None:

@@ -32,6 +32,8 @@ from videomt_ros.ros.parameters import (
     tracking_options,
 )
 from videomt_ros.ros.qos import OVERRIDES
+from videomt_ros.ros.transform_input import transform_message_type, TransformInput
+from videomt_ros.ros.transforms import TransformBuffer
 from videomt_ros.ros.worker import Worker
 
 _WATCH_PERIOD_S = 0.5
@@ -53,11 +55,14 @@ class VideomtNode(LifecycleNode):
         self._cameras: list[Camera] = []
         self._inputs: dict[Camera, ImageInput] = {}
         self._infos: list[Subscription] = []
+        self._depths: dict[Camera, ImageInput] = {}
+        self._transforms: TransformBuffer | None = None
+        self._transform_input: TransformInput | None = None
         self._worker: Worker | None = None
         self._paused = False
         self._failure: str | None = None  # why the node has given up
         self._hardware = ''
-        self._complaints: dict[Camera, str] = {}
+        self._complaints: dict[ImageInput, str] = {}
         self._jumps = self.get_clock().create_jump_callback(  # as long as this is held
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_clock_jump)
@@ -163,11 +168,15 @@ class VideomtNode(LifecycleNode):
         self._failure = None
         settings = self.parameters.settings
         names = settings.cameras or ('',)
+        self._transforms = None
+        if settings.target_frame:
+            transform_message_type()  # rather now than in activate
+            self._transforms = TransformBuffer()
         segmenter = self._segmenter = VideoSegmenter.from_pretrained(
             settings.checkpoint or None, **loading_options(settings), **tracking_options(settings))
         segmenter.warm_up(*_WARM_UP_SIZE, len(names))
         for name in names:
-            self._cameras.append(Camera(self, name))
+            self._cameras.append(Camera(self, name, settings.target_frame, self._transforms))
         weights = settings.checkpoint or 'embedded weights'
         self._hardware = f'{weights} on {segmenter.network.device}'
         self.get_logger().info(f'Configured: task {settings.task}, '
@@ -187,6 +196,11 @@ class VideomtNode(LifecycleNode):
             self._infos.append(self.create_subscription(
                 CameraInfo, camera.info_topic, camera.calibrate, qos_profile_sensor_data,
                 qos_overriding_options=OVERRIDES))
+            self._depths[camera] = ImageInput(
+                self, camera.depth_topic, 'raw', settings.reliability, camera.locator.depths.add,
+                optional=True)
+        if self._transforms is not None:
+            self._transform_input = TransformInput(self, self._transforms)
         self._announce()
 
     def _announce(self) -> None:
@@ -214,16 +228,23 @@ class VideomtNode(LifecycleNode):
 
     def _close(self) -> None:
         """Unsubscribe and stop the worker."""
-        for image_input in self._inputs.values():
-            image_input.close()
-        self._inputs.clear()
+        for inputs in (self._inputs, self._depths):
+            for image_input in inputs.values():
+                image_input.close()
+            inputs.clear()
         for subscription in self._infos:
             self.destroy_subscription(subscription)
         self._infos.clear()
+        if self._transform_input is not None:
+            self._transform_input.close()
+            self._transform_input = None
         self._complaints.clear()
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+            for camera in self._cameras:
+                camera.outputs.clear(camera.markers)
+                camera.locator.depths.clear()
 
     def _release(self) -> None:
         """Give back all that configure and activate have taken."""
@@ -311,13 +332,13 @@ class VideomtNode(LifecycleNode):
             return
         if self._worker is not None:
             self._announce()
-        for camera, image_input in self._inputs.items():
+        for image_input in (*self._inputs.values(), *self._depths.values()):
             image_input.follow()
             complaint = image_input.complaint(self.parameters.settings.image_timeout)
             key = complaint.key if complaint else ''
-            if key == self._complaints.get(camera, ''):
+            if key == self._complaints.get(image_input, ''):
                 continue
-            self._complaints[camera] = key
+            self._complaints[image_input] = key
             if complaint:
                 self.get_logger().warning(complaint.text)
             else:
@@ -333,9 +354,12 @@ class VideomtNode(LifecycleNode):
         if not self._cameras:
             statuses.append(unconfigured_message(name, self._failure))
         for camera in self._cameras:
-            image_input = self._inputs.get(camera)
+            image_input, depth = self._inputs.get(camera), self._depths.get(camera)
             complaint = image_input.complaint(timeout) if image_input else None
+            missing = depth.complaint(timeout) if depth else None
+            misplaced = missing.text if missing else camera.locator.complaint()
             statuses.append(status_message(f'{name}: {camera}', self._hardware,
                                            camera.statistics.snapshot(), image_input, complaint,
-                                           self._paused, memory, camera.outputs.heard()))
+                                           self._paused, memory, camera.outputs.heard(),
+                                           camera.locator.state, misplaced))
         self._diagnostics.publish(array_message(self.get_clock().now().to_msg(), statuses))

@@ -30,8 +30,10 @@ _NOISE = 0.01  # share of the distance by which a depth camera errs
 _STEP = 0.02  # metres by which something in front of the outline is nearer, at least
 _OUTLINE = 0.15  # share of the outline that must be seen free to be believed
 _TRIM = 1.0  # percent of the points left out at each end
+_PAIRS, _LEAST_PAIRS = 12, 3  # of opposite sectors of the outline
+_FAR_PAIRS = 80.0  # percentile of their depths
 _FAR = np.float32(1e6)
-_CROSS = np.ones((3, 3), np.uint8)
+_BESIDE, _AROUND = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class View:
         outline, surface = (
             self.pinhole.points(row_centres, column_centres, z, chosen)
             for chosen in (np.flatnonzero(_outline(body, z)), surface[every // 2::every]))
-        return Surface(surface, _ends(outline).mean(axis=0))
+        return Surface(surface, _centre(outline))
 
     def _grid(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -185,6 +187,31 @@ def _ends(points: np.ndarray) -> np.ndarray:
     return ordered[[index, count - 1 - index]].astype(np.float64)
 
 
+def _centre(outline: np.ndarray) -> np.ndarray:
+    """
+    Find the middle of an outline in space.
+
+    Where a whole side of an object lies along the line of sight, all of the side is its outline,
+    and the nearest part of that alone is seen. So of all pairs of opposite points the farther
+    ones tell the depth.
+
+    :param outline: (N, 3) points, N > 0.
+    :returns: (3,) float64.
+    """
+    low, high = _ends(outline)
+    middle = (low + high) / 2
+    across = (outline[:, :2] - middle[:2]) / np.maximum(high - low, 1e-6)[:2]
+    turn = np.arctan2(across[:, 1], across[:, 0]) / (2 * np.pi)  # -0.5 to 0.5
+    sector = np.floor(turn * 2 * _PAIRS).astype(np.int64) % (2 * _PAIRS)
+    count = np.bincount(sector, minlength=2 * _PAIRS).reshape(2, _PAIRS)
+    depth = np.bincount(sector, outline[:, 2], 2 * _PAIRS).reshape(2, _PAIRS)
+    pairs = count.all(axis=0)
+    if np.count_nonzero(pairs) < _LEAST_PAIRS:
+        return middle
+    far = float(np.percentile((depth[:, pairs] / count[:, pairs]).mean(axis=0), _FAR_PAIRS))
+    return middle * max(1.0, far / middle[2])
+
+
 def _body(seen: np.ndarray, z: np.ndarray, span: float) -> np.ndarray | None:
     """
     Choose the samples that are the object, and not what a mask a little too large has caught.
@@ -241,9 +268,14 @@ def _outline(body: np.ndarray, z: np.ndarray) -> np.ndarray:
     :returns: (h, w) bool, the edge of the body, but for where it goes on behind something nearer;
         all of the edge where little else is left.
     """
-    edge = body & (cv2.erode(body.astype(np.uint8), _CROSS, borderValue=0) == 0)
+    # Samples without a measurement, and windows that one looks through, have no outline here.
+    filled = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_CLOSE, _AROUND,
+                              borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    contours = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
+    edge = body & (cv2.erode(filled, _BESIDE, borderValue=0) == 0)
     others = np.where(body | (z == 0), _FAR, z)
-    nearest = cv2.erode(others, np.ones((5, 5), np.uint8), borderValue=float(_FAR))
+    nearest = cv2.erode(others, _AROUND, borderValue=float(_FAR))
     free = edge & (nearest >= z - np.maximum(np.float32(_STEP), np.float32(2 * _NOISE) * z))
     enough = max(_LEAST, _OUTLINE * np.count_nonzero(edge))
     return free if np.count_nonzero(free) >= enough else edge

@@ -13,14 +13,18 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 from videomt_ros.msg import SegmentationMask, TrackArray
 from videomt_ros.perception import FrameResult, overlay
 from videomt_ros.ros import vision
+from videomt_ros.ros.cloud import cloud_message
 from videomt_ros.ros.images import array_to_image, array_to_jpeg
+from videomt_ros.ros.markers import Markers
 from videomt_ros.ros.messages import mask_message, tracks_message
+from videomt_ros.ros.scene import Scene
 from videomt_ros.ros.stamps import StampScale
+from visualization_msgs.msg import MarkerArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,9 @@ class Answer:
     :param scale: that made the result's seconds out of stamps.
     :param mask_runs: fill the tracks' run lengths.
     :param camera_info: the newest of the camera; None when none has come.
+    :param scene: where the objects are.
+    :param markers: those of the camera.
+    :param background: the cloud is to hold points without a track too.
     """
 
     result: FrameResult
@@ -42,6 +49,9 @@ class Answer:
     scale: StampScale
     mask_runs: bool
     camera_info: CameraInfo | None
+    scene: Scene
+    markers: Markers
+    background: bool
 
     @cached_property
     def overlay(self) -> np.ndarray:
@@ -90,9 +100,23 @@ def _mask_camera_info(answer: Answer) -> CameraInfo | None:
     return info
 
 
+def _cloud(answer: Answer) -> PointCloud2 | None:
+    """
+    Make the cloud of an answer.
+
+    :param answer: of the image.
+    :returns: None where depth or calibration are missing.
+    """
+    if answer.scene.view is None:
+        return None
+    return cloud_message(answer.result, answer.header, answer.rgb, answer.scene.view,
+                         answer.background)
+
+
 OUTPUTS: dict[str, _Output] = {
     'tracks': _Output(
-        TrackArray, lambda a: tracks_message(a.result, a.header, a.scale, a.mask_runs),
+        TrackArray, lambda a: tracks_message(a.result, a.header, a.scale, a.mask_runs,
+                                             a.scene.placements),
         depth=10, lazy=False),
     'mask': _Output(SegmentationMask, lambda a: mask_message(a.result, a.header)),
     'mask_image': _Output(Image, partial(_picture, 'label_map')),
@@ -102,6 +126,9 @@ OUTPUTS: dict[str, _Output] = {
     'overlay': _Output(Image, lambda a: array_to_image(a.overlay, a.header)),
     'overlay/compressed': _Output(
         CompressedImage, lambda a: array_to_jpeg(a.overlay, a.header)),
+    'markers': _Output(
+        MarkerArray, lambda a: a.markers.message(a.result, a.header, a.scene), depth=10),
+    'points': _Output(PointCloud2, _cloud),
 }
 if vision.INSTALLED:
     OUTPUTS['detections'] = _Output(
@@ -155,6 +182,14 @@ class Outputs:
                 continue
             if (message := output.make(answer)) is not None:
                 publisher.publish(message)
+
+    def clear(self, markers: Markers) -> None:
+        """
+        Take away what would stand in RViz for ever; active nodes only.
+
+        :param markers: of the camera.
+        """
+        self._publishers['markers'].publish(markers.clear())
 
     def heard(self) -> list[str]:
         """

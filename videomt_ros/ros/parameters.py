@@ -84,10 +84,12 @@ class Settings:
     device: str = _parameter(
         'auto', 'Where the network runs: auto, cpu, cuda, cuda:1, ...', When.CONFIGURE)
     precision: str = _parameter(
-        'auto', 'Number format of the network; auto is fp16 on CUDA, else fp32.', When.CONFIGURE,
+        'auto', 'Number format of the network; auto is fp16 on CUDA, else fp32. int8 (openvino) '
+        'has to be made by videomt_export before.', When.CONFIGURE,
         choices=('auto', *PRECISIONS))
     engine: str = _parameter(
-        'auto', 'What runs the network; auto chooses by the device.', When.CONFIGURE,
+        'auto', 'What runs the network; auto is openvino on a CPU where it is installed, '
+        'cudagraph on CUDA, else eager.', When.CONFIGURE,
         choices=ENGINES)
     resize: str = _parameter(
         'auto', 'How images are brought to the size of the weights; auto is as they were trained.',
@@ -128,6 +130,17 @@ class Settings:
         10, 'Failures of the network in a row, over all cameras, after which the node gives up: '
         'it deactivates, and waits unconfigured with its error in the diagnostics.', When.FRAME,
         low=1, high=1_000_000)
+    depth_tolerance: float = _parameter(
+        0.02, 'Seconds by which the stamp of a depth image may differ from that of the image.',
+        When.FRAME, low=0.0, high=10.0)
+    target_frame: str = _parameter(
+        '', "Frame of positions, sizes and markers, reached through /tf at the image's stamp; "
+        "empty for the camera's optical frame.", When.CONFIGURE)
+    transform_tolerance: float = _parameter(
+        0.1, 'Seconds before the image up to which the newest known transform still holds.',
+        When.FRAME, low=0.0, high=10.0)
+    points_background: bool = _parameter(
+        False, 'Put the points without a track into ~/points as well, with label 0.', When.FRAME)
     publish_mask_runs: bool = _parameter(
         True, 'Fill Track.mask_counts, the mask of each track as run lengths.', When.FRAME)
     outputs: tuple[str, ...] = _parameter(

@@ -220,6 +220,8 @@ class Worker:
             decoding[camera] = 1e3 * (time.perf_counter() - start)
         if not frames:
             return []
+        for camera in frames:
+            camera.locator.depths.expect(nanoseconds(images[camera].header.stamp))
         results = self._results(frames, images, skipped, settings)
         self._failures = 0 if results else self._failures + 1
         if self._failures >= settings.max_failures:
@@ -305,11 +307,15 @@ class Worker:
             camera.statistics.memory_reset(result.reset_reason)
             self._logger.info(f'{camera} begins epoch {result.epoch}: {result.reset_reason}')
         start = time.perf_counter()
+        scene = camera.locator.locate(result, header, camera.camera_info,
+                                      settings.depth_tolerance, settings.transform_tolerance)
+        located = time.perf_counter()
         camera.outputs.publish(
             Answer(result, header, rgb, camera.scale(header), settings.publish_mask_runs,
-                   camera.camera_info), settings.outputs)
-        stages = {'decode': decoding, **result.timings,
-                  'publish': 1e3 * (time.perf_counter() - start)}
+                   camera.camera_info, scene, camera.markers, settings.points_background),
+            settings.outputs)
+        stages = {'decode': decoding, **result.timings, 'locate': 1e3 * (located - start),
+                  'publish': 1e3 * (time.perf_counter() - located)}
         tracks = sum(instance.track_id != 0 for instance in result.instances)
         camera.statistics.answered(1e3 * self._age(header), stages, tracks, result.epoch)
 
