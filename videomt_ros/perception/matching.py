@@ -8,7 +8,7 @@ Four steps, each on what the one before has left:
 3. A track that has not gone on moves to a free slot that shows its class where it was last seen.
 4. What free slots show beside that, and no track shows already, is new.
 
-Everything here is NumPy on masks at the network's resolution.
+Everything here is done on masks at the network's resolution.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from .evidence import ClassReading
 from .result import TrackState
@@ -56,10 +57,9 @@ class Sightings:
         """
         logits = logits.reshape(len(slots), logits.shape[1] * logits.shape[2])
         masks = logits > 0
-        areas = masks.sum(axis=1)
-        chances = 1 / (1 + np.exp(-logits[masks]))  # of the masks' pixels, one mask after another
-        owner = np.repeat(np.arange(len(slots)), areas)
-        sums = np.bincount(owner, chances, minlength=len(slots))
+        areas = np.array([np.count_nonzero(mask) for mask in masks], dtype=np.int64)
+        chances = torch.from_numpy(logits).sigmoid().numpy() * masks
+        sums = chances.sum(axis=1)
         return Sightings(slots, areas / logits.shape[1], sums / np.maximum(areas, 1), masks)
 
 
@@ -111,7 +111,9 @@ def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     for start in range(0, a.shape[1], step):
         part = np.s_[:, start:start + step]
         common += a[part].astype(np.float32) @ b[part].astype(np.float32).T
-    either = a.sum(axis=1)[:, None] + b.sum(axis=1)[None] - common
+    areas_a, areas_b = (np.array([np.count_nonzero(mask) for mask in masks], dtype=np.float32)
+                        for masks in (a, b))
+    either = areas_a[:, None] + areas_b[None] - common
     shares: np.ndarray = common / np.maximum(either, 1)
     return shares
 
@@ -134,10 +136,10 @@ class _Matcher:
         self._kept = reading.evidence_score[slots] * sightings.chances >= rules.keep_score
         self._scores = reading.frame_score[slots] * sightings.chances
         self._fires = self._scores >= rules.start_score
-        self._mutual = overlaps(sightings.masks, sightings.masks)
-        last = [track.mask for track in tracks]
-        self._with_last = overlaps(
-            sightings.masks, np.stack(last) if last else sightings.masks[:0])
+        masks = sightings.masks
+        known = overlaps(
+            masks, np.concatenate([masks, *(track.mask[None] for track in tracks)]))
+        self._mutual, self._with_last = np.hsplit(known, [len(masks)])
         self._place = {track: j for j, track in enumerate(tracks)}
 
     def stay(self) -> None:

@@ -135,8 +135,11 @@ class Resizer:
             pixels = functional.interpolate(
                 pixels, size=geometry.resized, mode='bilinear', antialias=True)
         pixels = pixels[0].to(device)
-        result = torch.zeros((3, *geometry.padded), device=device)
-        picture = result[:, :geometry.resized[0], :geometry.resized[1]]
+        height, width = geometry.resized
+        result = torch.empty((3, *geometry.padded), device=device)
+        result[:, height:] = 0
+        result[:, :height, width:] = 0
+        picture = result[:, :height, :width]
         torch.sub(pixels, self._mean.to(device), out=picture)
         picture.mul_(self._scale.to(device))
         return result

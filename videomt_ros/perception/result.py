@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .maps import Maps, paint
+from .maps import classes_of, Maps, paint
 
 
 class TrackState(IntEnum):
@@ -82,7 +82,7 @@ class FrameResult:
     """
     Everything that is known of one frame of one camera.
 
-    The maps are painted when the first of them is read. Where masks overlap, which they do in
+    The maps are painted when they are first read. Where masks overlap, which they do in
     'instance' alone, a pixel belongs to that with the highest score times probability of the
     pixel.
 
@@ -119,18 +119,22 @@ class FrameResult:
     painted: Maps | None = None
 
     @cached_property
-    def _maps(self) -> Maps:
-        return self.painted or paint(self.instances, (self.height, self.width), self.label_dtype)
+    def _painted(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.painted is not None:
+            return self.painted.labels, self.painted.confidence
+        return paint(self.instances, (self.height, self.width), self.label_dtype)
 
     @property
     def label_map(self) -> np.ndarray:
         """Give (H, W) uint8 or uint16: 0 for nothing, else the mask_value of an instance."""
-        return self._maps.labels
+        return self._painted[0]
 
-    @property
+    @cached_property
     def class_map(self) -> np.ndarray:
         """Give (H, W) uint8: the class index of each pixel, 255 where nothing is."""
-        return self._maps.classes
+        if self.painted is not None:
+            return self.painted.classes
+        return classes_of(self.label_map, self.instances)
 
     @property
     def confidence_map(self) -> np.ndarray:
@@ -140,4 +144,4 @@ class FrameResult:
         255 times the instance's score times the pixel's probability; in 'semantic' 255 times the
         sum over all slots of class probability times mask probability, 1 at most.
         """
-        return self._maps.confidence
+        return self._painted[1]

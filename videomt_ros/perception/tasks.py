@@ -60,7 +60,7 @@ class View:
             features = self.output.mask_features
             return features.new_zeros((0, *features.shape[2:]), dtype=torch.float32)
         logits = self.output.mask_logits_of(self.row, slots.tolist())
-        if not bool(logits.isfinite().all()):
+        if not all(extreme.isfinite() for extreme in logits.aminmax()):  # NaN is both extremes
             raise FloatingPointError('the network gave mask logits that are not finite numbers')
         return logits
 

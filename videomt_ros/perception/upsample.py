@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
@@ -131,11 +132,10 @@ class MaskUpsampler:
             strip[:] = np.rint(255 * chances)
         if not area:  # positive in the padding only, or between the pixels of a small frame
             return EMPTY_PATCH
-        top, bottom = _extent(np.asarray(result.any(axis=1)))
-        left, right = _extent(np.asarray(result.any(axis=0)))
+        left, top, width, height = cv2.boundingRect(result)
         return MaskPatch(
-            (x + left, y + top, right - left, bottom - top), area, total / (area + 1e-6),
-            result[top:bottom, left:right])
+            (x + left, y + top, width, height), area, total / (area + 1e-6),
+            result[top:top + height, left:left + width])
 
     def _strip(self, mask: np.ndarray, rows: slice, columns: slice,
                ) -> tuple[np.ndarray, np.ndarray]:
@@ -150,8 +150,4 @@ class MaskUpsampler:
             np.matmul(stretched, self._columns.matrix[tile, needed].T,
                       out=logits[:, tile.start - x:tile.stop - x])
         inside = logits > 0
-        np.negative(logits, out=logits)
-        with np.errstate(over='ignore'):  # far outside the mask
-            np.exp(logits, out=logits)
-        logits += 1
-        return inside / logits, inside
+        return torch.from_numpy(logits).sigmoid_().numpy() * inside, inside
