@@ -1,4 +1,4 @@
-"""Rules for every test: no hub, no ROS traffic beyond this machine. And a clean ROS to build with."""
+"""Rules for every test: no hub, no ROS traffic beyond this machine; a clean ROS to build with."""
 
 from collections.abc import Callable
 import os
@@ -39,3 +39,8 @@ def run() -> Run:
         assert done.returncode == 0, f'{command} ended with {done.returncode}:\n{done.stdout}'
         return done.stdout
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--soak', type=float, metavar='MINUTES',
+                     help='run test/ros/test_soak.py for so long; `make soak` does, for 30')
