@@ -129,7 +129,7 @@ class VideoMTOutput:
         """
         features = self.mask_features[row:row + 1]  # (1, C, h, w)
         embeddings = self.mask_embeddings[row, slots]
-        if features.is_cuda:
+        if features.is_cuda or not len(embeddings):
             masks = (embeddings @ features[0].flatten(1)).view(-1, *features.shape[2:])
         else:  # channels lie last, and a CPU is three times as fast with it as a convolution then
             masks = F.conv2d(features, embeddings[:, :, None, None])[0]
