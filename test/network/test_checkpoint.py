@@ -3,9 +3,12 @@
 from dataclasses import replace
 import json
 import pathlib
+import zipfile
 
 from networks import make_network, original_weights
+import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 import torch
 from videomt_ros.network import CheckpointError, load_network, Preprocessing
 
@@ -68,14 +71,47 @@ def test_original_dinov2_file(fields, wrapped, tmp_path):
     assert loaded.config.num_classes == 5 and loaded.config.preprocessing.rule == 'short_side'
 
 
+@pytest.mark.parametrize('names', [
+    {}, {'.blocks.': '.layer.', '.patch_embed.': '.embeddings.'}, {'.blocks.': '.model.layer.'},
+], ids=['renamed', 'of transformers 4', 'of transformers 5'])
 @pytest.mark.parametrize('fused', [True, False])
-def test_original_dinov3_file(fused, tmp_path):
+def test_original_dinov3_file(fused, names, tmp_path):
     network = make_network(backbone='dinov3', layer_norm_eps=1e-5, grid_size=40)
-    torch.save({'model': original_weights(network, fused)}, tmp_path / 'model.pth')
+    weights = original_weights(network, fused)
+    for authors, transformers in names.items():
+        weights = {name.replace(authors, transformers): each for name, each in weights.items()}
+    torch.save({'model': weights}, tmp_path / 'model.pth')
     loaded = load_network(tmp_path / 'model.pth')
     assert_same_network(
         network, loaded, class_names=loaded.config.class_names,
         preprocessing=loaded.config.preprocessing)
+
+
+@pytest.mark.parametrize('backbone', ['dinov2', 'dinov3'])
+@pytest.mark.parametrize('saved', [
+    lambda weights: {name.removeprefix('backbone.'): value for name, value in weights.items()},
+    lambda weights: {'state_dict': {'module.' + name: value for name, value in weights.items()}},
+    lambda weights: {'model': {'state_dict': {
+        'model.network.' + name: value for name, value in weights.items()}}},
+    lambda weights: {'model': {name: value.numpy() for name, value in weights.items()},
+                     'scheduler': {'last': np.float64(0.1)}, '__author__': 'detectron2'},
+    lambda weights: {**weights, 'pixel_mean': torch.zeros(3, 1, 1)},
+], ids=['backbone alone', 'module.', 'model.network.', 'NumPy', 'pixel_mean'])
+def test_original_weights_are_found_however_they_were_saved(saved, backbone, tmp_path):
+    network = make_network(backbone=backbone, **(
+        {'layer_norm_eps': 1e-5, 'grid_size': 40} if backbone == 'dinov3' else {}))
+    torch.save(saved(original_weights(network)), tmp_path / 'model.pth')
+    loaded = load_network(tmp_path / 'model.pth')
+    assert_same_network(network, loaded, class_names=loaded.config.class_names,
+                        preprocessing=loaded.config.preprocessing)
+
+
+def test_without_its_mark_the_depth_tells_how_many_blocks_see_queries(tmp_path):
+    for layers, expected in ((12, 3), (24, 4)):
+        weights = original_weights(make_network(num_layers=layers))
+        del weights['backbone.attn_mask_probs']
+        torch.save(weights, tmp_path / 'model.pth')
+        assert load_network(tmp_path / 'model.pth').config.num_query_blocks == expected
 
 
 @pytest.mark.parametrize(
@@ -154,9 +190,38 @@ class TestFaults:
         torch.save([1, 2], tmp_path / 'list.pth')
         self.refuse(tmp_path / 'list.pth', 'list', 'dict of tensors')
 
-    def test_code_in_a_file_is_not_run(self, tmp_path):
+    @pytest.mark.parametrize(('content', 'what'), [
+        (b'', 'it is empty'), (b'<!DOCTYPE html><html>', 'it is a web page'),
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:1', 'it is a Git LFS pointer'),
+        (b'PK' + bytes(99), 'it is cut short')])
+    def test_what_often_lies_in_the_place_of_weights(self, folder, file, content, what):
+        for path in (folder / 'model.safetensors', file):
+            path.write_bytes(content)
+        self.refuse(folder, str(folder / 'model.safetensors'), 'safetensors; ' + what)
+        self.refuse(file, str(file), 'PyTorch file of plain tensors; ' + what)
+
+    def test_archives_of_something_else_and_damaged_ones(self, file):
+        damaged = bytearray(file.read_bytes())
+        start = damaged.index(b'ctorch')
+        damaged[start:start + 20] = bytes(20)
+        file.write_bytes(damaged)
+        self.refuse(file, 'it is damaged')
+        with zipfile.ZipFile(file, 'w') as archive:
+            archive.writestr('text.txt', 'hello')
+        self.refuse(file, 'it is a zip archive of something else')
+
+    def test_code_in_a_file_is_not_run_nor_advised(self, tmp_path):
         torch.save({'model': pathlib.PurePosixPath('x')}, tmp_path / 'code.pth')
-        self.refuse(tmp_path / 'code.pth', 'plain tensors')
+        self.refuse(tmp_path / 'code.pth', 'plain tensors; it holds pathlib.PurePosixPath')
+        with pytest.raises(CheckpointError) as caught:
+            load_network(tmp_path / 'code.pth')
+        assert 'weights_only' not in str(caught.value)
+
+    def test_how_many_blocks_see_queries_must_be_known(self, file):
+        weights = torch.load(file, weights_only=True)['model']
+        del weights['backbone.attn_mask_probs']
+        torch.save(weights, file)
+        self.refuse(file, 'attn_mask_probs', '12 or 24 blocks')
 
     def test_missing_tensors(self, file):
         weights = torch.load(file, weights_only=True)['model']
@@ -173,6 +238,23 @@ class TestFaults:
         record = json.loads((folder / 'config.json').read_text())
         (folder / 'config.json').write_text(json.dumps({**record, 'num_queries': 5}))
         self.refuse(folder, 'queries', '(9, 64)', '(5, 64)')
+
+    @pytest.mark.parametrize(('field', 'value'), [
+        ('num_blocks', 3), ('num_hidden_layers', 10 ** 7), ('hidden_size', '64'),
+        ('hidden_size', -64), ('patch_size', [16, 8]), ('id2label', [1, 2]), ('image_size', None),
+        ('num_queries', 10 ** 12), ('layer_norm_eps', 'small'), ('num_upscale_blocks', 2.5)])
+    def test_records_that_lie(self, field, value, tmp_path):
+        # Rotary positions leave the size of the image to the record.
+        make_network(backbone='dinov3').save_pretrained(tmp_path)
+        record = json.loads((tmp_path / 'config.json').read_text())
+        (tmp_path / 'config.json').write_text(json.dumps({**record, field: value}))
+        self.refuse(tmp_path, str(tmp_path), 'expected')
+
+    def test_a_folder_without_one_of_its_tensors(self, folder):
+        weights = load_file(folder / 'model.safetensors')
+        del weights['layers.1.mlp.fc1.bias']
+        save_file(weights, folder / 'model.safetensors')
+        self.refuse(folder, str(folder), 'blocks.1.mlp.fc1.bias', 'missing')
 
     def test_incomplete_folder(self, folder, tmp_path_factory):
         (folder / 'model.safetensors').unlink()

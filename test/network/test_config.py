@@ -6,6 +6,11 @@ from videomt_ros.network import NetworkConfig, Preprocessing
 
 @pytest.mark.parametrize(('fields', 'message'), [
     ({'hidden_size': 10, 'num_heads': 3}, 'hidden_size 10 .* num_heads 3'),
+    ({'hidden_size': 64.0}, 'hidden_size 64.0: expected a whole number'),
+    ({'num_layers': 10 ** 7}, 'num_layers 10000000: expected a whole number of 1 to 1024'),
+    ({'num_registers': -1}, 'num_registers -1'), ({'norm_queries': 'yes'}, "norm_queries 'yes'"),
+    ({'layer_norm_eps': float('nan')}, 'layer_norm_eps nan'),
+    ({'class_names': ('a', 3), 'thing_classes': frozenset()}, 'class_names'),
     ({'num_query_blocks': 13}, 'num_query_blocks 13'),
     ({'backbone': 'resnet'}, "'resnet'"),
     ({'class_names': (), 'thing_classes': frozenset()}, 'class_names is empty'),
@@ -18,7 +23,8 @@ def test_network_config(fields, message):
 
 
 @pytest.mark.parametrize(('fields', 'message'), [
-    ({'rule': 'crop'}, "'crop'"), ({'size': 0}, 'size 0')])
+    ({'rule': 'crop'}, "'crop'"), ({'size': 0}, 'size 0'),
+    ({'std': (1., 0., 1.)}, 'std .* above 0'), ({'mean': (1., 2.)}, 'mean .* three numbers')])
 def test_preprocessing(fields, message):
     with pytest.raises(ValueError, match=message):
         Preprocessing(**fields)

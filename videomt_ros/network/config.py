@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import math
 
 Channels = tuple[float, float, float]
 
@@ -11,6 +12,13 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 RESIZE_RULES = ('short_side', 'square')
 BACKBONES = ('dinov2', 'dinov3')
+
+# Bounds of the sizes, both inclusive: a damaged record must not have gigabytes made.
+_BOUNDS = {
+    'hidden_size': (1, 1 << 16), 'num_layers': (1, 1 << 10), 'num_heads': (1, 1 << 10),
+    'mlp_size': (1, 1 << 18), 'patch_size': (1, 1 << 10), 'num_registers': (0, 1 << 10),
+    'num_queries': (1, 1 << 14), 'num_query_blocks': (1, 1 << 10),
+    'num_upscale_blocks': (0, 10), 'grid_size': (1, 1 << 12)}
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class Preprocessing:
     :param multiple: the padded sides are multiples of this many pixels; ``short_side`` only.
     :param mean: subtracted from RGB values in 0..255.
     :param std: divides RGB values in 0..255 after that.
-    :raises ValueError: for an unknown rule or a size that is not positive.
+    :raises ValueError: for an unknown rule, a size that is no positive whole number, or means and
+        deviations that are not three numbers each.
     """
 
     rule: str = 'short_side'
@@ -39,10 +48,14 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.rule not in RESIZE_RULES:
             raise ValueError(f'preprocessing rule {self.rule!r}: expected one of {RESIZE_RULES}')
-        if min(self.size, self.max_size, self.multiple) <= 0:
-            raise ValueError(
-                f'preprocessing size {self.size}, max_size {self.max_size} and multiple '
-                f'{self.multiple}: expected positive numbers of pixels')
+        for name in ('size', 'max_size', 'multiple'):
+            _check_whole(f'preprocessing {name}', getattr(self, name), 1, 1 << 16)
+        for name, least in (('mean', -math.inf), ('std', 0)):
+            values = getattr(self, name)
+            if len(values) != 3 or not all(_is_number(v) and v > least for v in values):
+                raise ValueError(
+                    f'preprocessing {name} {values!r}: expected three numbers'
+                    f'{" above 0" if name == "std" else ""}')
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,13 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise ValueError(f'backbone {self.backbone!r}: expected one of {BACKBONES}')
+        for name, bounds in _BOUNDS.items():
+            _check_whole(name, getattr(self, name), *bounds)
+        if not (_is_number(self.layer_norm_eps) and self.layer_norm_eps > 0):
+            raise ValueError(
+                f'layer_norm_eps {self.layer_norm_eps!r}: expected a number above 0')
+        if not isinstance(self.norm_queries, bool):
+            raise ValueError(f'norm_queries {self.norm_queries!r}: expected true or false')
         if self.hidden_size % self.num_heads:
             raise ValueError(
                 f'hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}')
@@ -104,9 +124,11 @@ class NetworkConfig:
                 f'({self.num_layers})')
         if not self.class_names:
             raise ValueError('class_names is empty: expected at least one class')
-        if not all(0 <= c < self.num_classes for c in self.thing_classes):
+        if not all(isinstance(name, str) for name in self.class_names):
+            raise ValueError(f'class_names {self.class_names!r}: expected texts')
+        if not self.thing_classes <= frozenset(range(self.num_classes)):
             raise ValueError(
-                f'thing_classes {sorted(self.thing_classes)}: expected indices of the '
+                f'thing_classes {list(self.thing_classes)}: expected indices of the '
                 f'{self.num_classes} classes')
 
     @property
@@ -123,3 +145,13 @@ class NetworkConfig:
     def image_size(self) -> int:
         """Give the side in pixels of the square image that the position table was made for."""
         return self.grid_size * self.patch_size
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    """Raise ValueError unless a value is a whole number within bounds."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f'{name} {value!r}: expected a whole number of {least} to {most}')
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

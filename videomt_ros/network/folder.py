@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .class_lists import names_for
 from .config import Channels, NetworkConfig, Preprocessing
+from .damage import what_it_is
 from .errors import CheckpointError
 from .layouts import from_hugging_face, to_hugging_face
 
@@ -85,15 +86,21 @@ def read_folder(
     try:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f'{path}: cannot be read as safetensors ({error})') from error
+        raise CheckpointError(
+            f'{path}: cannot be read as safetensors; {what_it_is(path) or error}') from error
     tensors = from_hugging_face(stored, str(path))
     try:
         config = _read_config(folder, record, dataset, _grid_size(tensors, record))
     except CheckpointError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f'{folder / CONFIG_FILE}: not the record of a VidEoMT ({error})') from error
+    marks = stored.get('attn_mask_probs')  # one for each block that sees queries, otherwise unused
+    if marks is not None and len(marks) != config.num_query_blocks:
+        raise CheckpointError(
+            f'{folder / CONFIG_FILE}: num_blocks is {config.num_query_blocks}; expected '
+            f'{len(marks)} by the weights')
     return config, tensors
 
 
@@ -110,6 +117,8 @@ def _read_config(
             f'expected a plain MLP with gelu, as in every published VidEoMT')
     extra = _read_json(folder / RECORD_FILE) if (folder / RECORD_FILE).is_file() else {}
     labels = record.get('id2label') or {'0': 'LABEL_0', '1': 'LABEL_1'}  # transformers' default
+    if not isinstance(labels, dict):
+        raise ValueError(f'id2label is {labels!r}; expected names by index')
     own_names = tuple(labels[key] for key in sorted(labels, key=int))
     things = extra.get('thing_classes')
     names, thing_classes = names_for(
@@ -197,9 +206,9 @@ def _grid_size(tensors: Mapping[str, Tensor], record: dict[str, Any]) -> int:
 
 
 def _side(value: Any, name: str) -> int:
-    sides = [value] if isinstance(value, (int, float)) else list(value)
-    if len(set(sides)) != 1 or not math.isfinite(sides[0]):
-        raise ValueError(f'{name} is {value!r}; expected one number, or the same one twice')
+    sides = value if isinstance(value, list) else [value]
+    if not sides or any(side != sides[0] or type(side) is not int or side < 1 for side in sides):
+        raise ValueError(f'{name} is {value!r}; expected a number of pixels, or the same twice')
     return int(sides[0])
 
 

@@ -38,17 +38,20 @@ _ORIGINAL_DINOV2 = (
     (_BLOCK + r'(norm\d|mlp)\.(.*)', r'blocks.\1.\2.\3'),
     (r'encoder\.backbone\.norm\.(.*)', r'norm.\1'),
 )
+# The authors rename parts of transformers' DINOv3; where that was left out, its own names stand.
+_EMBED_DINOV3 = r'encoder\.backbone\.(?:patch_embed|embeddings)\.'
+_BLOCK_DINOV3 = r'encoder\.backbone\.(?:blocks|layer|model\.layer)\.(\d+)\.'
 _ORIGINAL_DINOV3 = (
     *_HEADS,
-    (r'encoder\.backbone\.patch_embed\.(cls_token|register_tokens)', r'embed.\1'),
-    (r'encoder\.backbone\.patch_embed\.patch_embeddings\.(.*)', r'embed.projection.\1'),
-    (_BLOCK + r'attention\.o_proj\.(.*)', r'blocks.\1.attention.out.\2'),
-    (_BLOCK + r'attention\.qkv_proj\.(.*)', r'blocks.\1.attention.qkv.\2'),
-    (_BLOCK + r'attention\.([qkv])_proj\.(.*)', r'blocks.\1.attention.\2.\3'),
-    (_BLOCK + r'layer_scale(\d)\.lambda1', r'blocks.\1.scale\2'),
-    (_BLOCK + r'mlp\.up_proj\.(.*)', r'blocks.\1.mlp.fc1.\2'),
-    (_BLOCK + r'mlp\.down_proj\.(.*)', r'blocks.\1.mlp.fc2.\2'),
-    (_BLOCK + r'(norm\d)\.(.*)', r'blocks.\1.\2.\3'),
+    (_EMBED_DINOV3 + r'(cls_token|register_tokens)', r'embed.\1'),
+    (_EMBED_DINOV3 + r'patch_embeddings\.(.*)', r'embed.projection.\1'),
+    (_BLOCK_DINOV3 + r'attention\.o_proj\.(.*)', r'blocks.\1.attention.out.\2'),
+    (_BLOCK_DINOV3 + r'attention\.qkv_proj\.(.*)', r'blocks.\1.attention.qkv.\2'),
+    (_BLOCK_DINOV3 + r'attention\.([qkv])_proj\.(.*)', r'blocks.\1.attention.\2.\3'),
+    (_BLOCK_DINOV3 + r'layer_scale(\d)\.lambda1', r'blocks.\1.scale\2'),
+    (_BLOCK_DINOV3 + r'mlp\.up_proj\.(.*)', r'blocks.\1.mlp.fc1.\2'),
+    (_BLOCK_DINOV3 + r'mlp\.down_proj\.(.*)', r'blocks.\1.mlp.fc2.\2'),
+    (_BLOCK_DINOV3 + r'(norm\d)\.(.*)', r'blocks.\1.\2.\3'),
     (r'encoder\.backbone\.norm\.(.*)', r'norm.\1'),
 )
 _HUGGING_FACE = (
@@ -69,7 +72,7 @@ _HUGGING_FACE = (
 )
 # Stored beside the weights, and of no use here: loss weights, annealing marks, a training token.
 _UNUSED = re.compile(
-    r'(backbone\.)?(attn_mask_probs|criterion\..*|embeddings\.mask_token|'
+    r'(.*\.)?(attn_mask_probs|criterion\.[^.]*|embeddings\.mask_token|'
     r'encoder\.backbone\..*(mask_token|inv_freq)|pixel_mean|pixel_std)')
 
 _TO_HUGGING_FACE = (
@@ -93,14 +96,17 @@ def from_original(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor
     """
     Rename the tensors of an original ``.pth`` file, DINOv2 or DINOv3.
 
-    :param tensors: name -> tensor as stored, names with the prefix ``backbone.``.
+    :param tensors: name -> tensor as stored; the names may have a prefix, which is ``backbone.``
+        in the authors' files, and more or nothing where others have saved them.
     :param where: the file, for messages.
     :returns: name -> tensor as :class:`VideoMT` names them.
     :raises CheckpointError: when a name is foreign or q, k, v are incomplete.
     """
     dinov3 = any('.layer_scale1.' in name for name in tensors)
     table = _ORIGINAL_DINOV3 if dinov3 else _ORIGINAL_DINOV2
-    named = {name.removeprefix('backbone.'): tensor for name, tensor in tensors.items()}
+    encoder = next((name for name in tensors if 'encoder.backbone.' in name), '')
+    prefix = encoder[:max(0, encoder.find('encoder.backbone.'))]
+    named = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     renamed = _fuse_qkv(_rename(named, table, where), where)
     if 'embed.positions' in renamed:
         renamed['embed.positions'] = renamed['embed.positions'].flatten(0, 1)

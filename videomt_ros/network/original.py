@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 import math
 from pathlib import Path
+import re
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from . import registry
 from .class_lists import names_for
 from .config import NetworkConfig, Preprocessing
+from .damage import what_it_is
 from .errors import CheckpointError
 from .layouts import from_original
 
 # The side of the paper's test images by number of classes; DINOv3 models of 40 classes differ.
 _SHORT_SIDE = {40: 448, 25: 544, 124: 720}
 _SHORT_SIDE_DINOV3 = {**_SHORT_SIDE, 40: 480}
+# The blocks that see queries, by depth, of all published networks.
+_QUERY_BLOCKS = {12: 3, 24: 4}
+# Under these names, training programs store the weights beside other things.
+_WRAPPERS = ('model', 'state_dict')
+# Of what NumPy arrays and numbers are made again, without running code; NumPy 2 has moved two.
+_NUMPY_PARTS: list[Any] = [
+    np.ndarray, np.dtype,
+    *{type(np.dtype(kind)) for kind in ('bool', 'f2', 'f4', 'f8', 'i4', 'i8', 'u1')},
+    *((made.__reduce__()[0], f'numpy.{core}.multiarray.{name}')
+      for made, name in ((np.empty(0), '_reconstruct'), (np.float64(0), 'scalar'))
+      for core in ('core', '_core'))]
 
 
 def read_original(
@@ -47,23 +63,50 @@ def read_original(
 
 def _read_tensors(path: Path) -> Mapping[str, Tensor]:
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        with _numpy_allowed():
+            content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # foreign bytes make the unpickler raise anything
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CheckpointError(
-            f'{path}: cannot be read as a PyTorch file of plain tensors ({reason})') from error
-    if isinstance(content, Mapping) and isinstance(content.get('model'), Mapping):
-        content = content['model']
+            f'{path}: cannot be read as a PyTorch file of plain tensors; '
+            f'{_reason(path, error)}') from error
+    while isinstance(content, Mapping):
+        wrapped = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
+        if not wrapped:
+            break
+        content = wrapped[0]
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f'{path}: holds {type(content).__name__}; expected a dict of tensors, or one under '
             f"'model'")
-    foreign = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if foreign or not content:
+    tensors = {name: _tensor(value) for name, value in content.items()}
+    foreign = [name for name, value in tensors.items()
+               if not isinstance(name, str) or not isinstance(value, Tensor)]
+    if foreign or not tensors:
         raise CheckpointError(
             f'{path}: {foreign[0] if foreign else "nothing"!r} in it is not a tensor; expected '
             f"a dict of tensors, or one under 'model'")
-    return content
+    return tensors
+
+
+def _numpy_allowed() -> AbstractContextManager[Any]:
+    """Let torch read NumPy arrays beside tensors, where it can be told so by name."""
+    if torch.__version__ < '2.6':
+        return nullcontext()
+    return torch.serialization.safe_globals(_NUMPY_PARTS)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Say why PyTorch refused a file, without its advice to trust the file all the same."""
+    foreign = re.search(r'GLOBAL (\S+)', str(error))
+    if foreign is not None:
+        return f'it holds {foreign[1]}, which is no tensor'
+    return what_it_is(path) or 'it is damaged, or something else'
+
+
+def _tensor(value: Any) -> Any:
+    """Make a tensor of an array of numbers; anything else is given back."""
+    is_array = isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in 'bfiu'
+    return torch.from_numpy(np.array(value)) if is_array else value
 
 
 def _infer_config(
@@ -78,6 +121,13 @@ def _infer_config(
             raise CheckpointError(
                 f'{path}: {C} channels; expected a multiple of 64, or num_heads to be given')
         num_heads = C // 64
+    num_layers = _count(tensors, 'blocks')
+    marks = [tensor for name, tensor in stored.items() if name.endswith('attn_mask_probs')]
+    num_query_blocks = len(marks[0]) if marks else _QUERY_BLOCKS.get(num_layers)
+    if num_query_blocks is None:
+        raise CheckpointError(
+            f'{path}: no attn_mask_probs, whose length tells how many blocks see the queries; '
+            f'expected it, or {" or ".join(map(str, _QUERY_BLOCKS))} blocks as published')
     entry = registry.find(path)
     names, things = names_for(K, dataset=entry.dataset if entry else None, source=str(path))
     if backbone == 'dinov2':
@@ -93,13 +143,13 @@ def _infer_config(
     sides = _SHORT_SIDE if backbone == 'dinov2' else _SHORT_SIDE_DINOV3
     return NetworkConfig(
         hidden_size=C,
-        num_layers=_count(tensors, 'blocks'),
+        num_layers=num_layers,
         num_heads=num_heads,
         mlp_size=tensors['blocks.0.mlp.fc1.weight'].shape[0],
         patch_size=patch_size,
         num_registers=tensors['embed.register_tokens'].shape[1],
         num_queries=tensors['queries'].shape[0],
-        num_query_blocks=stored['backbone.attn_mask_probs'].shape[0],
+        num_query_blocks=num_query_blocks,
         num_upscale_blocks=_count(tensors, 'upscale'),
         grid_size=grid_size,
         layer_norm_eps=1e-6 if backbone == 'dinov2' else 1e-5,
