@@ -248,6 +248,29 @@ def test_a_network_that_fails_too_often_is_given_up(bench):
     assert len(bench.segmenter.batches) == 6
 
 
+def test_a_result_is_published_while_the_network_is_at_the_next_image(bench):
+    publish, gate = bench.front.publish, threading.Event()
+    bench.front.publish = lambda *given: gate.wait(10) and publish(*given)
+    bench.run(2)
+    for number in range(2):
+        bench.offer(bench.front, number)
+        bench.wait(lambda: len(bench.segmenter.batches) == number + 1)  # noqa: B023
+    assert not bench.front.answers
+    gate.set()
+    bench.wait(lambda: len(bench.front.answers) == 2)
+    assert stamps(bench.front) == [0, 1]
+
+
+def test_the_end_waits_for_what_is_published(bench):
+    publish = bench.front.publish
+    bench.front.publish = lambda *given: time.sleep(0.3) or publish(*given)
+    bench.run()
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.segmenter.batches)
+    bench.worker.stop()
+    assert stamps(bench.front) == [0]
+
+
 def test_a_result_that_cannot_be_published(bench):
     bench.front.fault = ValueError('no such shape')
     bench.offer(bench.front, 0)

@@ -2,13 +2,16 @@
 The thread that runs the network: on the newest image of every camera that waits, as one batch.
 
 Callbacks only hand over. An image that comes while the network runs replaces the one that waits,
-which is counted as skipped: a robot wants to know what is, not what was.
+which is counted as skipped: a robot wants to know what is, not what was. What came out is
+published by a second thread, while the network is at the next images.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 import threading
 import time
 import traceback
@@ -23,7 +26,7 @@ from videomt_ros.ros.drops import age_complaint, Drop, RateLimit
 from videomt_ros.ros.images import image_to_rgb, ImageError
 from videomt_ros.ros.outputs import Answer
 from videomt_ros.ros.parameters import Settings, tracking_options
-from videomt_ros.ros.stamps import nanoseconds
+from videomt_ros.ros.stamps import nanoseconds, StampScale
 
 _CAUSES_LOGGED = 50  # a sender of nonsense may have any number
 
@@ -57,6 +60,8 @@ class Worker:
         self._failures = 0  # of the network, since it last gave a result
         self._failure = ''  # the newest, in words
         self.broken: str | None = None  # why the network is given up, and the thread has ended
+        self._publisher = ThreadPoolExecutor(1, 'videomt_publisher')
+        self._publication: Future[None] | None = None  # the newest
         self._thread = threading.Thread(target=self._run, name='videomt_worker', daemon=True)
         self._thread.start()
 
@@ -149,11 +154,12 @@ class Worker:
                     self._drop(camera, Drop.CLOCK)
 
     def stop(self) -> None:
-        """End the thread after the images that it is at; what waits is dropped."""
+        """End both threads after the images that they are at; what waits is dropped."""
         with self._change:
             self._stopped = True
             self._change.notify()
         self._thread.join()
+        self._publisher.shutdown()
 
     def _run(self) -> None:
         """Process whatever waits, until stopped or the network is given up."""
@@ -227,17 +233,28 @@ class Worker:
         if self._failures >= settings.max_failures:
             self.broken = (f'the network has failed {self._failures} times in a row: '
                            f'{self._failure}')
-        answered = []
-        for camera, result in results.items():
+        jobs = [partial(self._answer, camera, result, images[camera].header, frames[camera],
+                        camera.scale(images[camera].header), decoding[camera], settings)
+                for camera, result in results.items()]
+        if self._publication is not None:
+            self._publication.result()  # one after the other, and one in hand at most
+        self._publication = self._publisher.submit(
+            self._publish, dict(zip(results, jobs, strict=True)))
+        return list(results)
+
+    def _publish(self, jobs: Mapping[Camera, Callable[[], None]]) -> None:
+        """
+        Publish results, in the second thread.
+
+        :param jobs: that publish the result of each camera.
+        """
+        for camera, job in jobs.items():
             try:
-                self._answer(camera, result, images[camera].header, frames[camera],
-                             decoding[camera], settings)
-                answered.append(camera)
+                job()
             except Exception as error:
                 self._fail(camera, f'output: {type(error).__name__}',
                            f'A result of {camera} could not be published: {error}\n'
                            f'{traceback.format_exc()}')
-        return answered
 
     def _results(self, frames: Mapping[Camera, np.ndarray], images: Mapping[Camera, RawImage],
                  skipped: Mapping[Camera, int], settings: Settings) -> dict[Camera, FrameResult]:
@@ -292,7 +309,7 @@ class Worker:
         return {camera: results[camera.name] for camera in frames}
 
     def _answer(self, camera: Camera, result: FrameResult, header: Header, rgb: np.ndarray,
-                decoding: float, settings: Settings) -> None:
+                scale: StampScale, decoding: float, settings: Settings) -> None:
         """
         Publish a result and count it.
 
@@ -300,6 +317,7 @@ class Worker:
         :param result: of the image.
         :param header: of the image.
         :param rgb: (H, W, 3) uint8, the frame.
+        :param scale: of the camera at that image.
         :param decoding: milliseconds from message to frame.
         :param settings: to be used.
         """
@@ -311,7 +329,7 @@ class Worker:
                                       settings.depth_tolerance, settings.transform_tolerance)
         located = time.perf_counter()
         camera.outputs.publish(
-            Answer(result, header, rgb, camera.scale(header), settings.publish_mask_runs,
+            Answer(result, header, rgb, scale, settings.publish_mask_runs,
                    camera.camera_info, scene, camera.markers, settings.points_background),
             settings.outputs)
         stages = {'decode': decoding, **result.timings, 'locate': 1e3 * (located - start),
@@ -339,7 +357,8 @@ class Worker:
         :param cause: in words that are the same for like images.
         :returns: True once per cause, while there are not too many.
         """
-        if (camera, cause) in self._causes or len(self._causes) >= _CAUSES_LOGGED:
-            return False
-        self._causes.add((camera, cause))
-        return True
+        with self._change:
+            if (camera, cause) in self._causes or len(self._causes) >= _CAUSES_LOGGED:
+                return False
+            self._causes.add((camera, cause))
+            return True
