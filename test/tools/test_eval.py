@@ -4,9 +4,13 @@ import json
 import pathlib
 import sys
 
+from builtin_interfaces.msg import Time
 import cv2
 import numpy as np
 import pytest
+from recordings import IMAGE, record
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from videomt_ros.tools.eval import main
 from videomt_ros.training.metrics import encode
 
@@ -115,8 +119,8 @@ def test_predictions_are_saved_and_scored_as_anybodys(dataset, checkpoint, tmp_p
     assert 'checkpoint' not in second and 'ms a frame' not in capsys.readouterr().out
     records = json.loads(pathlib.Path(path).read_text())
     assert {(r['video_id'], r['category_id']) for r in records} == {(11, 3), (11, 1), (13, 2)}
-    for record in records:  # what somebody else's file may look like
-        record['score'] *= 0.1
+    for each in records:  # what somebody else's file may look like
+        each['score'] *= 0.1
     pathlib.Path(path).write_text(json.dumps(records))
     unsure = run(tmp_path, dataset, '--predictions', path)['metrics']
     assert unsure['track_ap']['ap'] == pytest.approx(1)
@@ -131,6 +135,52 @@ def test_the_first_videos_alone(dataset, checkpoint, tmp_path):
     assert report['per_class']['green'] == {'vpq': None, 'iou': None}
 
 
+@pytest.fixture
+def recording(dataset, tmp_path):
+    """Put the first video into a recording, and its annotations beside it."""
+    path = tmp_path / 'drive'
+    truth = json.loads(pathlib.Path(dataset, 'annotations.json').read_text())
+    truth['videos'] = truth['videos'][:1]
+    truth['annotations'] = [a for a in truth['annotations'] if a['video_id'] == 11]
+    record(path, [
+        image_of(cv2.imread(f'{dataset}/{file}')[..., ::-1], t)
+        for t, file in enumerate(truth['videos'][0]['file_names'])])
+    (path / 'annotations.json').write_text(json.dumps(truth))
+    return path
+
+
+def image_of(picture, index):
+    height, width = picture.shape[:2]
+    header = Header(stamp=Time(sec=index // 10, nanosec=index % 10 * 10 ** 8))
+    return Image(header=header, height=height, width=width, step=3 * width, encoding='rgb8',
+                 data=np.ascontiguousarray(picture).tobytes())
+
+
+def test_a_recording_with_its_truth(dataset, recording, checkpoint, tmp_path):
+    expected = run(tmp_path, dataset, '--checkpoint', checkpoint, '--limit', '1')['metrics']
+    assert run(tmp_path, str(recording), '--checkpoint', checkpoint)['metrics'] == expected
+    truth = tmp_path / 'elsewhere.json'
+    truth.write_text((recording / 'annotations.json').read_text())
+    assert run(tmp_path, str(truth), '--checkpoint', checkpoint, '--bag', str(recording),
+               '--topic', IMAGE)['metrics'] == expected
+
+
+def test_a_recording_that_is_not_what_its_truth_says(dataset, recording, checkpoint, capsys):
+    def complaint(*arguments):
+        assert main([*arguments, '--checkpoint', checkpoint]) == 1
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    assert 'annotates 3 videos; expected one' in complaint(dataset, '--bag', str(recording))
+    assert '/nowhere' in complaint(str(recording), '--topic', '/nowhere')
+    path = recording / 'annotations.json'
+    truth = json.loads(path.read_text())
+    for segmentations in (a['segmentations'] for a in truth['annotations']):
+        segmentations.append(None)
+    truth['videos'][0]['file_names'].append('11/8.png')
+    path.write_text(json.dumps(truth))
+    assert 'has 8 images that can be read; expected 9' in complaint(str(recording))
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['nowhere'], 'nowhere: cannot be read as JSON'),
     (['{dataset}', '--checkpoint', 'nowhere'], 'nowhere: no such file or folder'),
@@ -138,7 +188,7 @@ def test_the_first_videos_alone(dataset, checkpoint, tmp_path):
     (['{dataset}', '--checkpoint', '{checkpoint}', '--keep-score', '0.9'],
      'keep_score is 0.9: expected at most start_score'),
     (['{dataset}', '--checkpoint', '{checkpoint}', '--images', '/nowhere'],
-     '/nowhere/11/0.png: cannot be read as a picture'),
+     '/nowhere/11/0.png: cannot be read (No such file'),
 ])
 def test_mistakes_are_told_in_one_line(dataset, checkpoint, capsys, arguments, message):
     filled = [word.format(dataset=dataset, checkpoint=checkpoint) for word in arguments]

@@ -1,7 +1,8 @@
 """
 ``videomt_eval``: measure a network, or anybody's predictions, on a data set.
 
-``videomt_eval DATASET --checkpoint X`` plays each video to the network as a camera would;
+``videomt_eval DATASET --checkpoint X`` plays each video to the network as a camera would, out of
+picture files or out of a recording with annotations;
 ``videomt_eval DATASET --predictions results.json`` scores a file in YouTube-VIS results format.
 """
 
@@ -25,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 import torch
 
+from .bags.errors import BagError
 from .. import __version__
 from ..perception import VideoSegmenter
 
@@ -62,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(f"videomt_eval: {error}; pip install 'videomt_ros[eval]'", file=sys.stderr)
         return 1
-    except (OSError, ValueError, FloatingPointError) as error:
+    except (OSError, ValueError, FloatingPointError, BagError) as error:
         print(f'videomt_eval: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -78,9 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         description='Measure a network, or predictions from a file, on a data set in YouTube-VIS '
                     'JSON: track AP, HOTA, IDF1, id switches, VPQ, STQ, mIoU, VC.')
     parser.add_argument('dataset', metavar='DATASET',
-                        help='folder with annotations.json, or a JSON file')
+                        help='folder with annotations.json, or a JSON file; the folder may be a '
+                             'recording (rosbag2), whose images are the frames then')
     parser.add_argument('--images', default='', metavar='FOLDER',
                         help='folder of the frames (default: that of the JSON file)')
+    parser.add_argument('--bag', type=Path, metavar='PATH',
+                        help='recording that holds the frames of the one video (default: DATASET, '
+                             'where that is one)')
+    parser.add_argument('--topic', help='of the images in the recording (default: the first)')
     parser.add_argument('--checkpoint', metavar='X',
                         help='folder, .pth file or hub id (default: the embedded checkpoint)')
     parser.add_argument('--protocol', choices=('online', 'offline'), default='online',
@@ -133,9 +140,15 @@ def _rate(text: str) -> float:
 def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Do the work; gives what goes into the JSON file."""
     # Imported late, so that --help works without the optional packages.
+    from .recorded_truth import is_recording, of_recording
     from ..training import metrics
 
     truth = metrics.read_ground_truth(arguments.dataset, arguments.images)
+    bag = arguments.bag
+    if bag is None and is_recording(Path(arguments.dataset)):
+        bag = Path(arguments.dataset)
+    if bag is not None:
+        truth = of_recording(truth, bag, arguments.topic)
     fps = arguments.fps or truth.fps or _DEFAULT_FPS
     videos = truth.videos[:arguments.limit]
     classes = len(truth.class_names)

@@ -1,7 +1,9 @@
 from itertools import islice
+import json
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 import pytest
 from rosbags.highlevel import AnyReader
 from videomt_ros.training.sim import SimConfig, Simulation
@@ -106,7 +108,8 @@ def test_the_transforms_lead_from_the_map_to_the_optical_frame(topics, frames):
 
 
 def test_it_is_mcap_with_zstd_chunks_that_need_no_plugin(folder):
-    assert {path.name for path in folder.iterdir()} == {'drive.mcap', 'metadata.yaml'}
+    assert {path.name for path in folder.iterdir()} == {
+        'annotations.json', 'drive.mcap', 'metadata.yaml'}
     data = (folder / 'drive.mcap').read_bytes()
     assert data.startswith(b'\x89MCAP0\r\n')
     assert b'zstd' in data
@@ -148,3 +151,19 @@ def test_a_recording_is_not_written_over(folder):
 def test_depth_beyond_sixteen_bits_counts_as_none():
     depth = np.array([[0.0, 1.2345, 65.535, 70.0]], np.float32)
     np.testing.assert_array_equal(depth_millimetres(depth), [[0, 1234, 65535, 0]])
+
+
+def test_the_truth_lies_beside_the_images(folder, frames):
+    truth = json.loads((folder / 'annotations.json').read_text())
+    video, = truth['videos']
+    assert video['topic'] == '/camera/image_raw' and len(video['file_names']) == FRAMES
+    present = {view.instance_id for frame in frames for view in frame.objects if view.present}
+    assert {each['instance_id'] for each in truth['annotations']} == present != set()
+    for each in truth['annotations']:
+        for frame, code in zip(frames, each['segmentations'], strict=True):
+            view = frame.objects[each['instance_id'] - 1]
+            assert truth['categories'][each['category_id'] - 1]['name'] == view.class_name
+            assert (code is not None) == view.present
+            if code is not None:
+                np.testing.assert_array_equal(
+                    coco_mask.decode(code), frame.ids == each['instance_id'])

@@ -13,7 +13,8 @@ from videomt_ros.perception import VideoSegmenter
 from videomt_ros.perception.offline import segment_clip
 from videomt_ros.perception.resize import Resizer
 
-from .tracks import encode, Rle, ScoredTrack
+from .tracks import ScoredTrack
+from ..run_lengths import encode, Rle
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
-Rle = dict[str, Any]
+from ..run_lengths import Rle
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,6 @@ class ScoredTrack:
     class_id: int
     masks: tuple[Rle | None, ...]
     score: float = 1.0
-
-
-def encode(mask: np.ndarray) -> Rle:
-    """
-    Compress a mask.
-
-    :param mask: (H, W) bool.
-    :returns: COCO's compressed run lengths, in types that JSON can hold.
-    """
-    code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {'size': [int(side) for side in code['size']], 'counts': code['counts'].decode('ascii')}
 
 
 def compressed(segment: Any, height: int, width: int) -> Rle | None:

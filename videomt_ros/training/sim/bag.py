@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import get_typestore, Stores
 from rosbags.typesys.store import Typestore
 
+from .annotations import ANNOTATIONS, document, SceneTracks
 from .frame import SimConfig, SimFrame
 from .geometry import Array, BODY_FROM_OPTICAL, inverse, quaternion_of, transform
 from .world import Simulation
@@ -160,7 +162,8 @@ def write_bag(path: str | Path, seed: int, frames: int = 90, config: SimConfig |
 
     Topics: /camera/image_raw (rgb8) or /camera/image_raw/compressed (JPEG), /camera/camera_info,
     /camera/depth/image_raw (16UC1, millimetres, of the same size and optical frame), /tf (map to
-    base_link) and /tf_static (base_link to camera_link to camera_optical_frame).
+    base_link) and /tf_static (base_link to camera_link to camera_optical_frame). The truth lies
+    beside them in annotations.json, YouTube-VIS JSON as a data set has it.
 
     :param path: the folder, which must not exist yet.
     :param seed: the scene.
@@ -180,10 +183,18 @@ def write_bag(path: str | Path, seed: int, frames: int = 90, config: SimConfig |
         raise FileExistsError(f'{path} exists already; a recording is never written over')
     bag = Writer(path, version=_BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
     bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    tracks = SceneTracks(seed + 1)
     with Simulation(seed, config) as simulation, bag:
         recorder = _Recorder(bag, jpeg_quality, depth)
         for frame in islice(simulation, frames):
             if frame.index == 0:
                 recorder.mount(start_ns, frame)
             recorder.add(start_ns + frame.index * 10 ** 9 // config.rate, frame)
+            tracks.add(frame)
+    topic = IMAGE_TOPIC if jpeg_quality is None else COMPRESSED_TOPIC
+    video = {'id': seed + 1, 'seed': seed, 'topic': topic, 'width': config.width,
+             'height': config.height, 'length': frames,
+             'file_names': [f'{topic[1:]}/{index:05d}' for index in range(frames)]}
+    truth = document([video], tracks.records(), config)
+    (path / ANNOTATIONS).write_text(json.dumps(truth), encoding='utf-8')
     return path

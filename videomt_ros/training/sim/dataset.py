@@ -11,22 +11,16 @@ import multiprocessing
 import os
 from pathlib import Path
 import shutil
-from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
-from pycocotools import mask as rle
 from tqdm import tqdm
 
+from .annotations import ANNOTATIONS, document, Record, SceneTracks
 from .catalogue import CLASS_NAMES
-from .frame import SimConfig, SimFrame
+from .frame import SimConfig
 from .world import Simulation
 
-ANNOTATIONS = 'annotations.json'
 _SAVE_EVERY = 10
-
-Record = dict[str, Any]
 
 
 def scene_name(seed: int) -> str:
@@ -37,37 +31,6 @@ def scene_name(seed: int) -> str:
     :returns: the seed with leading zeros.
     """
     return f'{seed:07d}'
-
-
-def _encode(mask: NDArray[np.bool_]) -> Record:
-    """Encode a mask as COCO's compressed run lengths, in types that JSON can hold."""
-    code = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {'size': [int(side) for side in code['size']], 'counts': code['counts'].decode('ascii')}
-
-
-class _Tracks:
-    """Gathers the annotations of a scene frame by frame."""
-
-    def __init__(self, video_id: int) -> None:
-        self._video_id = video_id
-        self._records: dict[int, Record] = {}
-
-    def add(self, frame: SimFrame) -> None:
-        """Add a frame's masks; an object that is not present gets nulls."""
-        for view in frame.objects:
-            record = self._records.setdefault(view.instance_id, {
-                'video_id': self._video_id, 'category_id': view.class_id + 1, 'iscrowd': 0,
-                'instance_id': view.instance_id, 'segmentations': [], 'bboxes': [], 'areas': [],
-                'visibilities': []})
-            code = _encode(frame.ids == view.instance_id) if view.present else None
-            record['segmentations'].append(code)
-            record['bboxes'].append(None if code is None else rle.toBbox(code).tolist())
-            record['areas'].append(None if code is None else view.pixels)
-            record['visibilities'].append(round(view.visible, 3))
-
-    def records(self) -> list[Record]:
-        """Give the annotations of the objects that are present at least once."""
-        return [record for record in self._records.values() if any(record['segmentations'])]
 
 
 def write_scene(folder: Path, seed: int, frames: int, config: SimConfig,
@@ -88,7 +51,7 @@ def write_scene(folder: Path, seed: int, frames: int, config: SimConfig,
     for stale in (target, partial_folder):
         shutil.rmtree(stale, ignore_errors=True)
     partial_folder.mkdir(parents=True)
-    tracks = _Tracks(seed + 1)
+    tracks = SceneTracks(seed + 1)
     files = []
     with Simulation(seed, config) as simulation:
         for frame in islice(simulation, frames):
@@ -108,16 +71,8 @@ def write_scene(folder: Path, seed: int, frames: int, config: SimConfig,
 
 def _save(folder: Path, videos: list[Record], annotations: list[Record],
           config: SimConfig) -> None:
-    for number, annotation in enumerate(annotations, start=1):
-        annotation['id'] = number
-    document = {
-        'info': {'description': 'simulated robot camera of videomt_ros', 'rate': config.rate,
-                 'min_visible': config.min_visible},
-        'categories': [{'id': number, 'name': name, 'supercategory': 'object', 'isthing': 1}
-                       for number, name in enumerate(CLASS_NAMES, start=1)],
-        'videos': videos, 'annotations': annotations}
     draft = folder / f'{ANNOTATIONS}.partial'
-    draft.write_text(json.dumps(document), encoding='utf-8')
+    draft.write_text(json.dumps(document(videos, annotations, config)), encoding='utf-8')
     os.replace(draft, folder / ANNOTATIONS)
 
 
