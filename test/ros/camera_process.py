@@ -24,7 +24,7 @@ def main():
     publisher = node.create_publisher(Image, arguments.topic, QoSProfile(
         depth=1, reliability=ReliabilityPolicy[arguments.reliability.upper()]))
     height, width = arguments.size
-    began = time.time()
+    began = time.time() - header(0).stamp.sec
     while not publisher.get_subscription_count():
         time.sleep(0.05)
     time.sleep(1.0)  # until the node has asked for what is offered here

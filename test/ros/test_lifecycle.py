@@ -1,6 +1,7 @@
 """The states of the node: what each transition takes, gives back, and why it fails."""
 
 import gc
+from pathlib import Path
 import threading
 import weakref
 
@@ -12,6 +13,7 @@ import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from videomt_ros.msg import TrackArray
 
@@ -77,6 +79,42 @@ def test_ten_cycles_leave_nothing_behind(probe, host):
     assert len(counts) == 1 and counts.pop()[2] == 0
     gc.collect()
     assert not [alive for network in networks if (alive := network())]
+
+
+def test_ten_cycles_of_a_process_take_nothing(start_node, probe):
+    """Memory, threads and endpoints of a real node that has worked in each cycle."""
+    node = start_node(ready=None, autostart='false')
+    tracks = probe.listen(TrackArray, 'videomt/tracks')
+    camera = probe.node.create_publisher(Image, 'image', 1)
+
+    def change(transition):
+        assert probe.call(ChangeState, 'videomt/change_state', ChangeState.Request(
+            transition=Transition(id=transition))).success
+
+    def status():
+        lines = Path(f'/proc/{node.pid}/status').read_text().splitlines()
+        values = dict(line.split(':', 1) for line in lines)
+        return int(values['VmRSS'].split()[0]) / 1024, int(values['Threads'])
+
+    memory, threads = [], []
+    for number in range(10):
+        change(Transition.TRANSITION_CONFIGURE)
+        change(Transition.TRANSITION_ACTIVATE)
+        probe.wait(camera.get_subscription_count, 'the subscription')
+        probe.spin(0.2)
+        answer = probe.ask(camera, image_of(number, **RED), tracks)
+        assert [track.track_id for track in answer.tracks] == [1], 'it knows of no cycle before'
+        change(Transition.TRANSITION_DEACTIVATE)
+        change(Transition.TRANSITION_CLEANUP)
+        probe.wait(lambda: not camera.get_subscription_count(), 'the end of the subscription')
+        probe.wait(lambda: not probe.node.count_publishers('videomt/tracks'), 'that of the topics')
+        taken = status()
+        memory.append(taken[0])
+        threads.append(taken[1])
+    print(memory, threads)
+    assert memory[-1] - memory[2] < 5, 'MiB'
+    assert set(threads[2:]) == {threads[2]}
+    assert node.stop() == 0
 
 
 @pytest.mark.parametrize('parameters,words', [

@@ -184,17 +184,18 @@ def test_soak(start, probe, request):
         values = {value.key: value.value for value in status.values}
         got = answers[name]
         failed = {key: value for key, value in values.items() if 'failed' in key}
-        dropped = sum(int(value) for key, value in values.items()
-                      if key.startswith(('images skipped', 'images dropped')))
-        print(f'{name}: {values["images received"]} received, {len(got)} answered, {dropped} '
-              f'dropped, epoch {values["epoch"]}')
+        drops = {key: int(value) for key, value in values.items()
+                 if key.startswith(('images skipped', 'images dropped')) and value != '0'}
+        dropped = sum(drops.values())
+        print(f'{name}: {values["images received"]} received, {len(got)} answered, {drops}, '
+              f'epoch {values["epoch"]}')
         assert not failed, failed
         assert len(got) == int(values['images answered']), 'each result has been heard'
         assert len(set(got)) == len(got), 'no image is answered twice'
         assert int(values['images received']) == len(got) + dropped
         assert [each[0] for each in got] == sorted(each[0] for each in got)
         assert sum(1 + each[3] for each in got) <= int(values['images received'])
-        assert len(got) > 60 * minutes
+        assert len(got) > 10 * minutes
     assert after - before < MOST_GROWTH_MIB
     assert set(watch.threads[warm:]) == {watch.threads[warm]}
     assert not node.find('Traceback') and not node.find('[ERROR]'), node.find('[ERROR]')
