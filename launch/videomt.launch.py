@@ -19,6 +19,7 @@ PARAMETERS = {
     'checkpoint': (str, 'weights: folder, .pth file or hub id'),
     'task': (str, 'what is made of a frame'),
     'device': (str, 'where the network runs: cpu, cuda, ...'),
+    'target_frame': (str, 'frame of positions, such as map; needs depth and camera_info'),
     'image_transport': (str, 'raw or compressed'),
     'autostart': (bool, 'false: wait for a lifecycle manager'),
     'use_sim_time': (bool, 'take the time from /clock'),
@@ -33,13 +34,15 @@ def start_node(context):
         package='videomt_ros', executable='videomt_node', output='screen',
         name=LaunchConfiguration('name'), namespace=LaunchConfiguration('namespace'),
         parameters=[LaunchConfiguration('params_file'), given],
-        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'camera_info')])]
+        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'depth', 'camera_info')])]
 
 
 def generate_launch_description():
     params_file = share_directory() / 'config' / 'videomt.yaml'
     return LaunchDescription([
         DeclareLaunchArgument('image', default_value='image', description='topic of the images'),
+        DeclareLaunchArgument('depth', default_value='depth',
+                              description='topic of depth images that match the images'),
         DeclareLaunchArgument('camera_info', default_value='camera_info',
                               description='topic of the calibration'),
         DeclareLaunchArgument('params_file', default_value=str(params_file),

@@ -1,9 +1,16 @@
 """A domain, a node process and a probe for each test, and weights that see colours."""
 
+from functools import cache
+import os
+from pathlib import Path
+import sys
+
 from colour_network import colour_network
 from harness import NodeProcess, own_domain, Probe, Process
 import pytest
 from videomt_ros.ros.lifecycle import VideomtNode
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope='session')
@@ -12,6 +19,29 @@ def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp('weights') / 'colours'
     colour_network().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope='session')
+def stand_in(ros_venv, run, tmp_path_factory):
+    """Give a function that builds messages without a wheel: how a process finds them."""
+
+    def more(name, *paths):
+        return os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get(name)])])
+
+    @cache
+    def build(package):
+        folder = tmp_path_factory.mktemp(package)
+        prefix = folder / 'prefix'
+        run('cmake', '-S', HERE / f'stand_in_{package}', '-B', folder / 'build', '-GNinja',
+            f'-DCMAKE_PREFIX_PATH={ros_venv}', f'-DCMAKE_INSTALL_PREFIX={prefix}',
+            prefix=ros_venv, cwd=folder, AMENT_PREFIX_PATH=str(ros_venv))
+        run('cmake', '--build', folder / 'build', '--target', 'install', prefix=ros_venv,
+            cwd=folder, AMENT_PREFIX_PATH=str(ros_venv))
+        return {'AMENT_PREFIX_PATH': f'{prefix}{os.pathsep}{sys.prefix}',
+                'PYTHONPATH': more('PYTHONPATH', *prefix.glob('lib/python*/site-packages'), HERE),
+                'LD_LIBRARY_PATH': more('LD_LIBRARY_PATH', prefix / 'lib')}
+
+    return build
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What vision_msgs is for, with a build of its messages: labels that are latched, and boxes."""
 
 import json
-import os
 from pathlib import Path
-import sys
 
 from harness import header, image_of
 import pytest
@@ -18,27 +16,9 @@ HERE = Path(__file__).parent
 RED, BLUE = (32, 16, 32, 32), (0, 64, 48, 16)
 
 
-@pytest.fixture(scope='session')
-def vision_environment(ros_venv, run, tmp_path_factory):
-    """Build a stand-in for vision_msgs; gives the variables with which a process finds it."""
-    folder = tmp_path_factory.mktemp('vision_msgs')
-    prefix = folder / 'prefix'
-    run('cmake', '-S', HERE / 'stand_in_vision_msgs', '-B', folder / 'build', '-GNinja',
-        f'-DCMAKE_PREFIX_PATH={ros_venv}', f'-DCMAKE_INSTALL_PREFIX={prefix}', prefix=ros_venv,
-        cwd=folder, AMENT_PREFIX_PATH=str(ros_venv))
-    run('cmake', '--build', folder / 'build', '--target', 'install', prefix=ros_venv, cwd=folder,
-        AMENT_PREFIX_PATH=str(ros_venv))
-
-    def more(name, *paths):
-        return os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get(name)])])
-
-    return {'AMENT_PREFIX_PATH': f'{prefix}{os.pathsep}{sys.prefix}',
-            'PYTHONPATH': more('PYTHONPATH', *prefix.glob('lib/python*/site-packages'), HERE),
-            'LD_LIBRARY_PATH': more('LD_LIBRARY_PATH', prefix / 'lib')}
-
-
 def test_navigation_reconstruction_and_boxes(
-        start, probe, checkpoint, vision_environment):
+        start, probe, checkpoint, stand_in):
+    vision_environment = stand_in('vision_msgs')
     node = start('-m', 'videomt_ros.ros.node', '--ros-args', '-p', f'checkpoint:={checkpoint}',
                  '-p', 'engine:=eager', environment=vision_environment)
     node.wait_for('Configured')

@@ -8,7 +8,7 @@ import threading
 from sensor_msgs.msg import Image
 from videomt_ros.ros.stamps import nanoseconds
 
-_KEPT = 8  # messages, newest last
+KEPT = 8  # depth images of which one may belong to the next image
 
 
 class DepthPairing:
@@ -21,7 +21,7 @@ class DepthPairing:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._newest: deque[Image] = deque(maxlen=_KEPT)
+        self._newest: deque[Image] = deque(maxlen=KEPT)
         self._wanted: int | None = None  # nanoseconds
         self._nearest: Image | None = None  # to the wanted stamp
 

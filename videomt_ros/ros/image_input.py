@@ -56,14 +56,15 @@ class ImageInput:
     :param reliability: ``auto``, ``reliable`` or ``best_effort``; an override for the topic wins.
     :param on_image: called with each image, in the executor's thread.
     :param optional: it is nothing to speak of when nobody publishes it.
+    :param kept: images that wait for the callback at most.
     """
 
     def __init__(self, node: Node, topic: str, transport: str, reliability: str,
                  on_image: Callable[[Image | CompressedImage], None],
-                 optional: bool = False) -> None:
+                 optional: bool = False, kept: int = 1) -> None:
         self._node = node
         self._on_image = on_image
-        self._optional = optional
+        self._optional, self._kept = optional, kept
         self._type = CompressedImage if transport == 'compressed' else Image
         self._type_name = f'sensor_msgs/msg/{self._type.__name__}'
         base = node.resolve_topic_name(topic)
@@ -106,7 +107,8 @@ class ImageInput:
         self._retiring = self._subscription
         self.topic, self.asked = topic, asked
         self._subscription = self._node.create_subscription(
-            self._type, topic, partial(self._receive, (topic, asked)), image_profile(asked),
+            self._type, topic, partial(self._receive, (topic, asked)),
+            image_profile(asked, self._kept),
             qos_overriding_options=OVERRIDES,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=lambda _: self.follow(),  # complaint() words it better than DDS

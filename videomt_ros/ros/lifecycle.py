@@ -21,6 +21,7 @@ from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 from videomt_ros.perception import VideoSegmenter
 from videomt_ros.ros.camera import Camera
+from videomt_ros.ros.depth_pairing import KEPT
 from videomt_ros.ros.diagnostics import array_message, status_message, unconfigured_message
 from videomt_ros.ros.image_input import ImageInput
 from videomt_ros.ros.memory import give_memory_back, memory_values
@@ -198,7 +199,7 @@ class VideomtNode(LifecycleNode):
                 qos_overriding_options=OVERRIDES))
             self._depths[camera] = ImageInput(
                 self, camera.depth_topic, 'raw', settings.reliability, camera.locator.depths.add,
-                optional=True)
+                optional=True, kept=KEPT)
         if self._transforms is not None:
             self._transform_input = TransformInput(self, self._transforms)
         self._announce()

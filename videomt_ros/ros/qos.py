@@ -90,14 +90,15 @@ def refused(found: Sequence[Offer], asked: str) -> list[Offer]:
     return [offer for offer in found if asked == 'reliable' and offer.reliability == 'best_effort']
 
 
-def image_profile(reliability: str) -> QoSProfile:
+def image_profile(reliability: str, kept: int = 1) -> QoSProfile:
     """
     Give the profile of an image subscription.
 
     :param reliability: ``reliable`` or ``best_effort``.
+    :param kept: images that wait for the callback at most.
     :returns: keep the newest, volatile.
     """
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=kept,
                       reliability=_BY_NAME[reliability], durability=DurabilityPolicy.VOLATILE)
 
 

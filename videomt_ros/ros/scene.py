@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+import re
 
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -37,17 +38,8 @@ class Scene:
     placements: Mapping[int, Placement] = field(default_factory=dict)
 
 
-class _Unknown(Exception):
-    """
-    Why a frame has no positions.
-
-    :param cause: without the numbers of the frame.
-    :param detail: one sentence without a full stop.
-    """
-
-    def __init__(self, cause: str, detail: str) -> None:
-        super().__init__(detail)
-        self.cause = cause
+class _Missing(LookupError):
+    """Say in one sentence which message a frame lacks."""
 
 
 class Locator:
@@ -107,10 +99,10 @@ class Locator:
             if self._transforms is not None and self._target != header.frame_id:
                 pose = self._transforms.pose(header.frame_id, self._target,
                                              nanoseconds(header.stamp), transform_tolerance)
-        except (_Unknown, ImageError, CalibrationError, TransformError) as error:
+        except (_Missing, ImageError, CalibrationError, TransformError) as error:
             self._recent.append(False)
             self.state = str(error)
-            self._tell(getattr(error, 'cause', type(error).__name__), f'no positions: {error}')
+            self._tell(f'no positions: {error}')
             return Scene(frame_id, view)
         placements = {}
         for instance in result.instances:
@@ -132,7 +124,7 @@ class Locator:
         :param info: calibration, or None.
         :param tolerance: seconds by which the stamp of the depth may differ.
         :returns: the view.
-        :raises _Unknown: a message is missing.
+        :raises _Missing: a message has not come.
         :raises ImageError: the depth image cannot be used.
         :raises CalibrationError: the calibration cannot be used.
         """
@@ -140,27 +132,27 @@ class Locator:
         if image is None:
             latest = self.depths.latest() or 0
             apart = (latest - nanoseconds(header.stamp)) / 1e9
-            raise _Unknown('no depth in time', (
+            raise _Missing(
                 f'no depth image has a stamp within depth_tolerance = {tolerance:g} s of the '
                 f"image's; the latest one is {abs(apart):.3f} s "
-                f'{"after" if apart > 0 else "before"} it'))
+                f'{"after" if apart > 0 else "before"} it')
         if info is None:
-            raise _Unknown('no camera_info', 'no camera_info has come')
+            raise _Missing('no camera_info has come')
         if image.header.frame_id != header.frame_id:
-            self._tell('frame of depth', (
+            self._tell(
                 f"the depth is in frame '{image.header.frame_id}', the image in "
                 f"'{header.frame_id}'; positions are right only where the depth is registered to "
-                'the image'))
+                'the image')
         return View(read_depth(image), read_pinhole(info, result.height, result.width),
                     (result.height, result.width))
 
-    def _tell(self, cause: str, text: str) -> None:
+    def _tell(self, text: str) -> None:
         """
-        Log a sentence, once per cause.
+        Log a sentence, unless one that differs in its numbers alone has been logged.
 
-        :param cause: the same for like frames.
         :param text: the sentence without a full stop.
         """
+        cause = re.sub(r'\d+', '', text)
         if cause not in self._told and len(self._told) < _CAUSES_LOGGED:
             self._told.add(cause)
             self._warn(f'{self._camera}: {text}')
