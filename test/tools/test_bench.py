@@ -56,6 +56,8 @@ def test_every_number_is_there(checkpoint, tmp_path, capsys, monkeypatch):
     assert 0 < fp32['memory_mb']['first'] <= fp32['memory_mb']['peak']
     node, = numbers['node']
     assert node['bare_ms'] > 0 and node['one_by_one_ms']['p50'] > 0
+    assert {'decode', 'network', 'publish'} <= set(node['stages_ms'])
+    assert node['transport_ms'] < node['one_by_one_ms']['p50']
     assert [rate['share_of_capacity'] for rate in node['rates']] == [0.5, 0.9, 2.0]
     for rate in node['rates']:
         assert rate['sent'] == rate['answered'] + rate['dropped'] > 0

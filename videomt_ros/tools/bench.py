@@ -28,7 +28,7 @@ from videomt_ros.share import share_directory
 from videomt_ros.tools.bags.errors import BagError
 from videomt_ros.tools.benching.contenders import HUGGING_FACE
 from videomt_ros.tools.benching.frames import drawn_frames, recorded_frames
-from videomt_ros.tools.benching.machine import describe_machine
+from videomt_ros.tools.benching.machine import describe_machine, knows_bf16
 from videomt_ros.tools.benching.plot import draw
 from videomt_ros.tools.benching.puppet import make_puppet, SIZES
 from videomt_ros.tools.benching.rates import NodeError
@@ -126,6 +126,8 @@ def _subjects(arguments: argparse.Namespace, folder: Path) -> Iterator[Subject]:
             network, clip = make_puppet(name, arguments.objects), 4
             if name != 'S' and engines is _ON_CPU:
                 engines = _ON_CPU_LARGE
+        if device == 'cpu' and not arguments.engines and not knows_bf16():
+            engines = [each for each in engines if each[1] != 'bf16']
         network.save_pretrained(folder / name)
         yield Subject(
             name, str(folder / name), frames, clip, arguments.rounds,
@@ -167,7 +169,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help='that S, B and L see, default 10')
     parser.add_argument(
         '--engines', nargs='+', type=_engine, metavar='ENGINE:PRECISION',
-        help='only these, such as openvino:bf16; hf:fp32 is Hugging Face')
+        help='only these, such as openvino:bf16; hf:fp32 is Hugging Face. The default leaves bf16 '
+             'out on a CPU that has no instructions for it')
     parser.add_argument('--rounds', type=int, default=3, help='default 3')
     parser.add_argument(
         '--seconds', type=float, default=8.0,

@@ -29,7 +29,9 @@ from .recent import Recent
 
 # int8 is what the quantised parts say themselves; the rest of such a graph runs in bf16.
 _HINTS = {'fp32': 'f32', 'bf16': 'bf16', 'fp16': 'f16', 'int8': 'bf16'}
-_SIZES = 8  # kept at a time; each holds its own copy of the weights
+# Compiled graphs that are kept: each has its own copy of the weights.
+_MOST_SIZES, _FEWEST_SIZES = 8, 3
+_BYTES_OF_WEIGHTS = 2e9  # of all copies, where that allows for the fewest
 _TOLERANCE = 1e-3
 INT8_FILE = 'step_int8.xml'
 
@@ -90,7 +92,9 @@ class OpenVINOEngine:
             self._model = self._core.read_model(path)
         except RuntimeError as error:
             raise EngineError(f'{path}: OpenVINO cannot read this graph: {error}') from error
-        self._requests: Recent[torch.Size, _Request] = Recent(_SIZES)
+        copy = sum(weights.numel() * 4 for weights in network.parameters())
+        self._requests: Recent[torch.Size, _Request] = Recent(
+            max(_FEWEST_SIZES, min(_MOST_SIZES, int(_BYTES_OF_WEIGHTS / copy))))
 
     def __call__(self, pixels: Tensor, state: QueryState) -> VideoMTOutput:
         """

@@ -37,7 +37,7 @@ def draw(numbers: dict[str, Any], path: Path) -> None:
     pyplot.close(figure)
 
 
-def _bars(axis: Any, name: str, numbers: dict[str, Any]) -> None:
+def _bars(axis: Any, title: str, numbers: dict[str, Any]) -> None:
     """Draw one bar for each contender, its stages behind one another, on a linear scale."""
     labels = []
     for row, each in enumerate(numbers['contenders']):
@@ -52,14 +52,14 @@ def _bars(axis: Any, name: str, numbers: dict[str, Any]) -> None:
             left, row, f' {left:.0f} ms' + (f', {times:.1f} x' if times else ''), va='center',
             fontsize=8)
         labels.append(f'{each["engine"]} {each["precision"]}')
-    limit = numbers['matrix_product_ms']['bf16']
-    axis.axvline(limit, color='black', linewidth=0.8, linestyle=':', label='bf16 matrix product')
+    name, limit = min(numbers['matrix_product_ms'].items(), key=lambda item: item[1])
+    axis.axvline(limit, color='black', linewidth=0.8, linestyle=':', label=f'{name} product')
     axis.set_yticks(range(len(labels)), labels)
     axis.invert_yaxis()
     axis.margins(x=0.15)
     height, width = numbers['frame_size']
     axis.set_title(
-        f'{name}, {width}x{height}, {numbers["objects"]} objects: milliseconds a frame',
+        f'{title}, {width}x{height}, {numbers["objects"]} objects: milliseconds a frame',
         loc='left', fontsize=9)
     handles, names = axis.get_legend_handles_labels()
     unique = dict(zip(names, handles, strict=True))

@@ -9,6 +9,7 @@ import itertools
 import os
 from pathlib import Path
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import threading
 import time
 from types import TracebackType
 
+from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -36,6 +38,7 @@ _START_TIMEOUT = 300.0  # seconds: a graph may have to be exported first
 _ANSWER_TIMEOUT = 10.0  # seconds, after which an image counts as lost
 _SILENCE = 2.0  # seconds without an answer after which none is coming
 _PATIENCE = 2.0  # seconds, after which an image is sent again while the node starts
+_DIAGNOSTICS_TIMEOUT = 5.0  # seconds; they come every second
 _NANO = 1_000_000_000
 
 
@@ -82,6 +85,7 @@ class NodeBench:
         self._log = log
         self._sent: dict[int, float] = {}  # by stamp
         self._answers: dict[int, float] = {}
+        self._stages: dict[str, float] = {}
         self._arrived = threading.Condition()
 
     def __enter__(self) -> NodeBench:
@@ -97,6 +101,8 @@ class NodeBench:
             TrackArray, '/videomt/tracks', lambda _: None, QoSProfile(depth=10))
         self._node.create_subscription(
             SegmentationMask, '/videomt/mask', self._take, QoSProfile(depth=10))
+        self._node.create_subscription(
+            DiagnosticArray, '/diagnostics', self._diagnose, QoSProfile(depth=10))
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
@@ -161,6 +167,17 @@ class NodeBench:
             time.sleep(_SILENCE)
         return self._record(rate)
 
+    def stages(self) -> dict[str, float]:
+        """
+        Wait for the node's diagnostics.
+
+        :returns: the median milliseconds of each of its stages in the last ten seconds.
+        """
+        with self._arrived:
+            self._stages = {}
+            self._arrived.wait_for(lambda: self._stages, _DIAGNOSTICS_TIMEOUT)
+            return self._stages
+
     def memory(self) -> dict[str, float]:
         """Give the resident megabytes of the node, 'now' and 'peak'."""
         return memory_megabytes(self._process.pid)
@@ -179,6 +196,14 @@ class NodeBench:
         now = time.perf_counter()
         with self._arrived:
             self._answers[nanoseconds(message.header.stamp)] = now
+            self._arrived.notify()
+
+    def _diagnose(self, message: DiagnosticArray) -> None:
+        found = {
+            name[1]: float(value.value) for status in message.status for value in status.values
+            if (name := re.fullmatch(r'stage (.+) p50 \[ms\]', value.key))}
+        with self._arrived:
+            self._stages = found
             self._arrived.notify()
 
     def _record(self, rate: float | None) -> RateRecord:

@@ -32,7 +32,7 @@ def subject_numbers(found: SubjectRecord) -> Numbers:
     squares = (config.image_size, config.image_size)
     contenders = []
     for record in found.records:
-        numbers = _contender(record, products['bf16'])
+        numbers = _contender(record, min(products.values()))
         if theirs is not None:
             numbers['times_as_fast_as_hugging_face'] = float(
                 np.median(pipeline_milliseconds(theirs))
@@ -70,7 +70,7 @@ def _contender(record: Record, product: float) -> Numbers:
         'stages_ms': {
             stage: _spread([frame[stage] for frame in record.frames])
             for stage in record.frames[0]},
-        'network_share_of_bf16_product':
+        'network_share_of_fastest_product':
             product / float(np.median([frame['network'] for frame in record.frames])),
         'memory_mb': record.memory}
     if record.cameras[2]:
@@ -90,10 +90,13 @@ def node_numbers(found: NodeRecord) -> Numbers:
     closed = found.rates[0]
     full = found.rates[-1]  # more images than it can do: it never waits
     frame = full.seconds * 1e3 / max(1, full.answered - 1)
+    at_work = sum(found.stages.get(name, 0.0) for name in ('decode', 'total', 'locate', 'publish'))
     return {
         'network': found.subject, 'contender': found.contender, 'bare_ms': found.bare,
         'one_by_one_ms': _spread(closed.latency), 'busy_frame_ms': frame,
-        'added_ms': frame - found.bare, 'memory_mb': found.memory,
+        'added_ms': frame - found.bare, 'stages_ms': found.stages,
+        # The image to the node and the mask back, over DDS.
+        'transport_ms': float(np.median(closed.latency)) - at_work, 'memory_mb': found.memory,
         'rates': [{
             'share_of_capacity': share, 'images_per_second': record.rate, 'sent': record.sent,
             'answered': record.answered, 'dropped': record.sent - record.answered,
@@ -118,13 +121,15 @@ def subject_table(name: str, numbers: Numbers) -> Table:
     :returns: the table.
     """
     height, width = numbers['frame_size']
-    gflops = numbers['matrix_product_gflops']['bf16']
+    products = ', '.join(
+        f'{name} products at {gflops:.0f}' for name, gflops in
+        numbers['matrix_product_gflops'].items())
     table = Table(
         title=f'{name}: {width}x{height} frames, {numbers["objects"]} objects, '
-              f'{numbers["operations"] / 1e9:.1f} GFLOP a step, bf16 products at '
-              f'{gflops:.0f} GFLOP/s', title_justify='left', box=None, pad_edge=False)
+              f'{numbers["operations"] / 1e9:.1f} GFLOP a step, {products} GFLOP/s',
+        title_justify='left', box=None, pad_edge=False)
     table.add_column('engine')
-    for title in ('p50 ms', 'p95 ms', 'frames/s', 'network', 'of bf16 limit', 'post', 'ROS',
+    for title in ('p50 ms', 'p95 ms', 'frames/s', 'network', 'of limit', 'post', 'ROS',
                   'times as fast', 'equal pixels', 'same tracks', 'peak MB', 'second camera'):
         table.add_column(title, justify='right')
     for each in numbers['contenders']:
@@ -135,7 +140,7 @@ def subject_table(name: str, numbers: Numbers) -> Table:
         table.add_row(
             f'{each["engine"]} {each["precision"]}', f'{each["pipeline_ms"]["p50"]:.1f}',
             f'{each["pipeline_ms"]["p95"]:.1f}', f'{each["frames_per_second"]:.1f}',
-            f'{stages["network"]:.1f}', f'{100 * each["network_share_of_bf16_product"]:.0f} %',
+            f'{stages["network"]:.1f}', f'{100 * each["network_share_of_fastest_product"]:.0f} %',
             f'{post:.1f}', f'{stages.get("convert", 0) + stages.get("fill", 0):.1f}',
             _number(each.get('times_as_fast_as_hugging_face')),
             *(('-', '-') if agreement is None else (

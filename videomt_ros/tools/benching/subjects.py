@@ -126,9 +126,10 @@ class NodeRecord:
 
     :param subject: name of the network.
     :param contender: what the node ran.
-    :param bare: milliseconds of the pipeline without the node, from message to messages.
+    :param bare: milliseconds of the pipeline without the node, from frame to label map.
     :param rates: images one by one first, then at shares of what the node can do.
     :param shares: of the rates, None for the first.
+    :param stages: median milliseconds of the node's stages, images one by one.
     :param memory: resident megabytes of the node: after the first images, at the end, the peak.
     """
 
@@ -137,6 +138,7 @@ class NodeRecord:
     bare: float
     rates: list[RateRecord]
     shares: list[float | None]
+    stages: dict[str, float]
     memory: dict[str, float]
 
 
@@ -153,11 +155,12 @@ def measure_node(
     :returns: what was measured.
     :raises NodeError: when the node does not run.
     """
-    times = sorted(sum(frame.values()) for frame in record.frames)
+    times = sorted(pipeline_milliseconds(record))
     bare = times[len(times) // 2]
     say(f'{subject.name}: the node')
     with NodeBench(record.contender, subject.frames, log) as node:
         rates = [node.closed_loop(max(5, round(1e3 * seconds / bare / 2)))]
+        stages = node.stages()
         memory = {'first': node.memory()['now']}
         capacity = 1e3 / sorted(rates[0].latency)[len(rates[0].latency) // 2]
         for share in _OVERLOAD:
@@ -166,6 +169,7 @@ def measure_node(
         now = node.memory()
     return NodeRecord(
         subject.name, record.contender.name, bare, rates, [None, *_OVERLOAD],
+        stages,
         {**memory, 'last': now['now'], 'peak': now['peak']})
 
 
