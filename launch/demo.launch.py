@@ -26,13 +26,17 @@ def generate_launch_description():
     share = share_directory()
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share / 'launch' / 'videomt.launch.py')),
-        launch_arguments={'image': LaunchConfiguration('image'),
-                          'checkpoint': LaunchConfiguration('checkpoint')}.items())
+        launch_arguments={name: LaunchConfiguration(name)
+                          for name in ('image', 'depth', 'camera_info', 'checkpoint')}.items())
     return LaunchDescription([
         DeclareLaunchArgument('bag', default_value=str(share / 'demo' / 'drive'),
                               description='rosbag2 recording'),
         DeclareLaunchArgument('image', default_value='/camera/image_raw',
                               description='topic of its images'),
+        DeclareLaunchArgument('depth', default_value='/camera/depth/image_raw',
+                              description='topic of its depth images'),
+        DeclareLaunchArgument('camera_info', default_value='/camera/camera_info',
+                              description='topic of its calibration'),
         DeclareLaunchArgument('checkpoint', default_value='',
                               description='weights; empty = those that come with the package'),
         DeclareLaunchArgument('rviz', default_value=str(is_installed('rviz2')).lower(),

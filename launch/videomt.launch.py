@@ -34,7 +34,8 @@ def start_node(context):
         package='videomt_ros', executable='videomt_node', output='screen',
         name=LaunchConfiguration('name'), namespace=LaunchConfiguration('namespace'),
         parameters=[LaunchConfiguration('params_file'), given],
-        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'depth', 'camera_info')])]
+        remappings=[(name, LaunchConfiguration(name))
+                    for name in ('image', 'depth', 'camera_info')])]
 
 
 def generate_launch_description():
