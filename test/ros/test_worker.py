@@ -387,3 +387,15 @@ def test_a_failure_of_one_camera_is_no_matter_to_another(bench, monkeypatch):
     assert {name for _, name, _ in bench.segmenter.resets} == {'front'}
     assert not bench.rear.statistics.snapshot().failed and bench.worker.broken is None
     assert len(bench.log.errors) == 1
+
+
+def test_what_nobody_thought_of_is_no_silent_end(bench, monkeypatch):
+    def fail(camera, reason):
+        raise KeyError('a fault of ours')
+
+    monkeypatch.setattr(bench.segmenter, 'reset', fail)
+    bench.worker.reset(bench.front, 'why')
+    bench.offer(bench.front, 0)
+    bench.wait(lambda: bench.worker.broken)
+    assert 'a fault of ours' in bench.worker.broken
+    assert 'Traceback' in bench.log.errors[0]

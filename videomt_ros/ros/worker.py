@@ -24,11 +24,13 @@ from videomt_ros.perception import FrameInput, FrameResult, VideoSegmenter
 from videomt_ros.ros.camera import Camera, RawImage
 from videomt_ros.ros.drops import age_complaint, Drop, RateLimit
 from videomt_ros.ros.images import image_to_rgb, ImageError
+from videomt_ros.ros.log_quota import LogQuota
 from videomt_ros.ros.outputs import Answer
 from videomt_ros.ros.parameters import Settings, tracking_options
 from videomt_ros.ros.stamps import nanoseconds, StampScale
 
 _CAUSES_LOGGED = 50  # a sender of nonsense may have any number
+_RESETS_LOGGED = 20  # a minute
 
 
 class Worker:
@@ -57,6 +59,7 @@ class Worker:
         self._paused = self._stopped = False
         self._applied: Settings | None = None
         self._causes: set[tuple[Camera, str]] = set()
+        self._quotas = defaultdict[Camera, LogQuota](lambda: LogQuota(_RESETS_LOGGED))
         self._failures = 0  # of the network, since it last gave a result
         self._failure = ''  # the newest, in words
         self.broken: str | None = None  # why the network is given up, and the thread has ended
@@ -162,6 +165,14 @@ class Worker:
         self._publisher.shutdown()
 
     def _run(self) -> None:
+        """Serve; should that fail in a way nobody thought of, the node is told to give up."""
+        try:
+            self._serve()
+        except Exception as error:
+            self._logger.error(traceback.format_exc())
+            self.broken = f'the worker has failed: {" ".join(str(error).split())}'
+
+    def _serve(self) -> None:
         """Process whatever waits, until stopped or the network is given up."""
         while self.broken is None:
             with self._change:
@@ -323,7 +334,9 @@ class Worker:
         """
         if result.reset_reason is not None:
             camera.statistics.memory_reset(result.reset_reason)
-            self._logger.info(f'{camera} begins epoch {result.epoch}: {result.reset_reason}')
+            if (more := self._quotas[camera].grant(time.monotonic())) is not None:
+                self._logger.info(
+                    f'{camera} begins epoch {result.epoch}: {result.reset_reason}{more}')
         start = time.perf_counter()
         scene = camera.locator.locate(result, header, camera.camera_info,
                                       settings.depth_tolerance, settings.transform_tolerance)
