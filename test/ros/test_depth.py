@@ -37,10 +37,11 @@ def test_millimetres(encoding, padding, big):
 @pytest.mark.parametrize('big', [False, True])
 @pytest.mark.parametrize('padding', [0, 3, 8])
 def test_metres_of_which_some_were_not_measured(padding, big):
-    metres = np.array([[0, -1, np.nan, 1.25], [np.inf, -np.inf, 30.5, 1e-3]], np.float32)
+    metres = np.array([[0, -1, np.nan, 1.25], [np.inf, -np.inf, 30.5, 1e-3], [3e38] * 4],
+                      np.float32)
     with np.errstate(all='raise'):
         found = everything(read_depth(message(metres, '32FC1', padding, big)))
-    np.testing.assert_allclose(found, [[0, 0, 0, 1.25], [0, 0, 30.5, 1e-3]], rtol=1e-6)
+    np.testing.assert_allclose(found, [[0, 0, 0, 1.25], [0, 0, 30.5, 1e-3], [0] * 4], rtol=1e-6)
 
 
 def test_what_lies_outside_was_not_measured():

@@ -130,6 +130,24 @@ def test_too_little_depth_is_no_position():
     assert lift(one, np.full_like(z, 2.0)) is None
 
 
+def test_nonsense_gives_numbers_or_nothing():
+    rng = np.random.default_rng(1)
+    with np.errstate(all='raise'):
+        for number in range(400):
+            shape = tuple(rng.integers(1, 60, 2))
+            z = rng.choice([0, 0.3, 2, 2.1, 9e4, np.nan, np.inf, -1], shape,
+                           p=rng.dirichlet(np.ones(8) / 3))
+            view = View(Depth(z.astype(np.float32), 1.0), PINHOLE, (HEIGHT, WIDTH))
+            x, y = int(rng.integers(WIDTH)), int(rng.integers(HEIGHT))
+            box = x, y, int(rng.integers(1, WIDTH - x + 1)), int(rng.integers(1, HEIGHT - y + 1))
+            mask = rng.random((box[3], box[2])) < rng.choice([0.02, 0.5, 1.0])
+            surface = view.lift(mask, box)
+            if surface is not None:
+                placement = surface.placed(np.eye(4))
+                assert np.isfinite(placement.position).all(), number
+                assert placement.position[2] > 0.2 and (placement.size >= 0).all()
+
+
 def test_objects_at_the_border_and_of_every_size():
     z = np.full((HEIGHT, WIDTH), 2.0)
     for x, y, w, h in ((0, 0, WIDTH, HEIGHT), (0, 0, 3, 2), (WIDTH - 2, HEIGHT - 3, 2, 3),

@@ -14,6 +14,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 from videomt_ros.ros.pixels import ImageError, rows_of
 
+_FARTHEST = 1e5  # metres; numbers beyond it are none that a camera measures
 # Encoding -> (type of a sample without its byte order, metres of a unit).
 _ENCODINGS = {'16UC1': ('u2', 1e-3), 'mono16': ('u2', 1e-3), '32FC1': ('f4', 1.0)}
 
@@ -37,14 +38,14 @@ class Depth:
         :param rows: (h,) integers; those outside the image read as nothing.
         :param columns: (w,) integers; likewise.
         :returns: (h, w) float32 metres along the optical axis; 0 where nothing was measured,
-            which 0, negative numbers, NaN and infinities all say.
+            which 0, negative numbers, NaN, infinities and absurd numbers all say.
         """
         height, width = self.samples.shape
         # All rows at once, then all columns, is much faster than both in one go.
         found = self.samples[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
         metres = found.astype(np.float32) * np.float32(self.unit)
         with np.errstate(invalid='ignore'):
-            metres[~((metres > 0) & (metres < np.inf))] = 0
+            metres[~((metres > 0) & (metres < _FARTHEST))] = 0
         metres[(rows < 0) | (rows >= height)] = 0
         metres[:, (columns < 0) | (columns >= width)] = 0
         return metres

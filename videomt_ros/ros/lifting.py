@@ -246,7 +246,7 @@ def _layer(depths: np.ndarray, middle: float, span: float) -> tuple[float, float
     Find the range of depths around a middle that no gap parts.
 
     :param depths: (N,) of the mask, in order.
-    :param middle: one of them, of the object for sure.
+    :param middle: depth between the first and the last, of the object for sure.
     :param span: diagonal of the box at a distance of 1 m, in metres.
     :returns: nearest and farthest depth of the object.
     """
