@@ -17,7 +17,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .DEFAULT_GOAL = help
-.PHONY: help setup test demo data train lint build-check clean
+.PHONY: help setup test demo bench soak data train lint build-check clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,14 @@ test: $(READY) $(ROS_READY)  ## run the whole test suite
 
 demo: $(READY)  ## play a recorded drive through the node; leaves a video and a table of tracks
 	$(BIN)/videomt_demo
+
+bench: $(READY)  ## measure all engines, Hugging Face's pipeline and the node, in minutes
+	$(BIN)/videomt_bench
+
+MINUTES = 30
+
+soak: $(READY)  ## half an hour of the node among cameras and listeners that come and go
+	$(BIN)/python -m pytest test/ros/test_soak.py --soak $(MINUTES)
 
 # Shards of the training scenes, and the held-out ones with their reserved seeds.
 SHARDS = 0 1 2 3 4 5 6
