@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -61,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     finally:
         rclpy.try_shutdown()
+        # Python would look through all that torch has made, for seconds, before the process ends;
+        # launch calls that hanging, and kills it.
+        gc.freeze()
 
 
 def _run(stop: _Stop) -> int:
