@@ -1,5 +1,6 @@
 """The player, in a process of its own, sends what was recorded in the rhythm of the recording."""
 
+import signal
 import time
 
 from harness import own_domain, Probe, Process
@@ -39,6 +40,15 @@ def play(domain):
         process.kill()
 
 
+@pytest.fixture(autouse=True)
+def keep_signals():
+    """Take back what a player in this process does to signals."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 def arrivals(probe, topic):
     """Subscribe; gives the list that fills with (time of arrival, message)."""
     got = []
@@ -74,13 +84,15 @@ def test_rate_topics_clock_and_a_single_file(probe, play, tmp_path):
     assert player.end() == 0 and player.find('played 20 messages')
 
 
-def test_foreign_types_are_left_out_and_a_loop_ends_with_ctrl_c(probe, play, tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_foreign_types_are_left_out_and_a_loop_ends_with_a_signal(probe, play, tmp_path, number):
     images = frames(3)
     got = arrivals(probe, IMAGE)
     player = play(record(tmp_path / 'bag', images), '--loop')
     player.wait_for("/foreign is not played: No module named 'nowhere_msgs'")
     probe.wait(lambda: sum(m == images[0] for _, m in got) >= 2, 'the second round')
-    assert player.stop() == 0
+    player.send(number)
+    assert player.end() == 0
     assert not player.find('Traceback')
 
 

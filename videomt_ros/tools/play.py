@@ -19,6 +19,7 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
@@ -133,7 +134,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     os.environ.update(profile_environment(os.environ))
     keep_large_buffers()
-    rclpy.init(args=argv)
+    # With rclpy's own handlers, SIGTERM would take the context from publishers at work.
+    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Reader(Path(arguments.bag)) as reader:
             return _play(reader, arguments)
@@ -143,7 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C may come twice, from launch too
+        for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C may come twice, from launch too
+            signal.signal(number, signal.SIG_IGN)
         rclpy.try_shutdown()
 
 
