@@ -1,10 +1,10 @@
 """
 One step of the network as a graph of plain tensors, for runtimes other than PyTorch.
 
-It gives what :meth:`VideoMT.forward` gives, in an order of operations that runtimes fuse well
-(docs/performance.md has what each choice is worth): LayerScale is folded into the layer in front
-of it, queries, keys and values have a projection each, and the features of the masks are
-normalised as they lie in memory and come out with their channels last.
+It gives what :meth:`VideoMT.forward` gives, in an order of operations that runtimes fuse well:
+LayerScale is folded into the layer in front of it, queries, keys and values have a projection
+each, and the features of the masks are normalised as they lie in memory and come out with their
+channels last.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 Quantise a step graph to int8 with NNCF, on frames that the network will really see.
 
 The linear layers that all tokens go through become int8, weights and activations: two thirds of
-the work. The rest stays in bf16, because in int8 it would save little and cost much agreement
-(docs/performance.md has the numbers): convolutions, the products inside attention, and what only
-the queries go through, whose errors are carried from frame to frame. For the same reason NNCF's
-SmoothQuant is off, which suits language models.
+the work. The rest stays in bf16, or in fp32 on a CPU without it: convolutions, the products inside
+attention, and what only the queries go through, whose errors are carried from frame to frame. For
+the same reason NNCF's SmoothQuant is off, which suits language models.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 OpenVINO on the CPU: the fastest engine there, and the one that can do int8.
 
-The exported graph serves any size, but is compiled anew for each batch and size that comes (half a
-second for ViT-S): with shapes known, a frame takes a tenth less.
+The exported graph serves any size, but is compiled anew for each batch and size that comes (about
+a second for ViT-S), because its kernels are faster where they know the shapes.
 """
 
 from __future__ import annotations
