@@ -36,7 +36,8 @@ from .contenders import Contender
 
 _START_TIMEOUT = 300.0  # seconds: a graph may have to be exported first
 _ANSWER_TIMEOUT = 10.0  # seconds, after which an image counts as lost
-_SILENCE = 2.0  # seconds without an answer after which none is coming
+_SILENCE = 2.0  # seconds without an answer after which none is coming, at high rates
+_LEAST_IMAGES = 8  # at any rate
 _PATIENCE = 2.0  # seconds, after which an image is sent again while the node starts
 _DIAGNOSTICS_TIMEOUT = 5.0  # seconds; they come every second
 _NANO = 1_000_000_000
@@ -153,18 +154,19 @@ class NodeBench:
         Send images at a rate, whether they are answered or not.
 
         :param rate: images a second.
-        :param seconds: for so long.
+        :param seconds: for so long, or longer if that is only a few images.
         :returns: what became of them.
         """
         self._sent.clear()
         began = time.perf_counter()
-        for i in range(max(2, round(rate * seconds))):
+        for i in range(max(_LEAST_IMAGES, round(rate * seconds))):
             time.sleep(max(0.0, began + i / rate - time.perf_counter()))
             self._send(i)
-        answered = -1
-        while answered < len(self._answers) < len(self._sent):
-            answered = len(self._answers)
-            time.sleep(_SILENCE)
+        patience = max(_SILENCE, 4 / rate)
+        before, answered = -1, 0
+        while before < answered < len(self._sent):
+            time.sleep(patience)
+            before, answered = answered, len(self._sent.keys() & self._answers.keys())
         return self._record(rate)
 
     def stages(self) -> dict[str, float]:

@@ -89,12 +89,12 @@ def node_numbers(found: NodeRecord) -> Numbers:
     """
     closed = found.rates[0]
     full = found.rates[-1]  # more images than it can do: it never waits
-    frame = full.seconds * 1e3 / max(1, full.answered - 1)
+    frame = full.seconds * 1e3 / (full.answered - 1) if full.answered > 1 else None
     at_work = sum(found.stages.get(name, 0.0) for name in ('decode', 'total', 'locate', 'publish'))
     return {
         'network': found.subject, 'contender': found.contender, 'bare_ms': found.bare,
         'one_by_one_ms': _spread(closed.latency), 'busy_frame_ms': frame,
-        'added_ms': frame - found.bare, 'stages_ms': found.stages,
+        'added_ms': None if frame is None else frame - found.bare, 'stages_ms': found.stages,
         # The image to the node and the mask back, over DDS.
         'transport_ms': float(np.median(closed.latency)) - at_work, 'memory_mb': found.memory,
         'rates': [{
@@ -168,7 +168,7 @@ def node_table(numbers: Sequence[Numbers]) -> Table:
     for each in numbers:
         table.add_row(
             f'{each["network"]}, {each["contender"]}: bare {each["bare_ms"]:.1f} ms, node '
-            f'{each["busy_frame_ms"]:.1f} ms a frame', 'one by one', '', '', '',
+            f'{_number(each["busy_frame_ms"])} ms a frame', 'one by one', '', '', '',
             *(f'{each["one_by_one_ms"][key]:.1f}' for key in ('p50', 'p95')))
         for rate in each['rates']:
             latency = rate['latency_ms']
