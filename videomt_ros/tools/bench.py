@@ -112,7 +112,8 @@ def _subjects(arguments: argparse.Namespace, folder: Path) -> Iterator[Subject]:
     """Make the networks and their frames, each when it is its turn."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     height, width = arguments.frame
-    for name in arguments.networks:
+    for name in arguments.networks or (
+            [EMBEDDED, *SIZES] if device == 'cuda' else [EMBEDDED, 'S']):
         engines = arguments.engines or (_ON_CUDA if device == 'cuda' else _ON_CPU)
         if name == EMBEDDED:
             frames = [
@@ -155,9 +156,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description='Measure every way to run the network that is installed here, and the node; '
                     'leave the numbers as bench.json and bench.png.')
     parser.add_argument(
-        '--networks', nargs='+', choices=(EMBEDDED, *SIZES), default=[EMBEDDED, *SIZES],
-        help='default is all: the embedded one, and ViT-S, -B and -L with random weights, at '
-             '640x640 as Hugging Face feeds them')
+        '--networks', nargs='+', choices=(EMBEDDED, *SIZES),
+        help='the embedded one, and ViT-S, -B and -L with random weights, at 640x640 as Hugging '
+             'Face feeds them; default is all on CUDA, embedded and S on a CPU, which keeps it to '
+             'minutes')
     parser.add_argument('--checkpoint', help='in place of the embedded one')
     parser.add_argument(
         '--bag', help='recording for it, its frames brought to --frame; default is the demo')
@@ -171,7 +173,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--engines', nargs='+', type=_engine, metavar='ENGINE:PRECISION',
         help='only these, such as openvino:bf16; hf:fp32 is Hugging Face. The default leaves bf16 '
              'out on a CPU that has no instructions for it')
-    parser.add_argument('--rounds', type=int, default=3, help='default 3')
+    parser.add_argument('--rounds', type=int, default=2, help='default 2')
     parser.add_argument(
         '--seconds', type=float, default=8.0,
         help='for which the node gets images at each rate; 0 leaves the node out; default 8')
