@@ -57,10 +57,9 @@ def test_recording_of_the_demo_has_what_is_asked_for():
     assert all(repr(topic) in launch for topic in REMAPPED.values())
 
 
-def test_recording_of_the_demo_shows_boxes_and_points(start, probe):
-    node = start('-m', 'videomt_ros.ros.node', '--ros-args', *(
-        word for name, topic in REMAPPED.items() for word in ('-r', f'{name}:={topic}')))
-    node.wait_for('Configured')
+def test_recording_of_the_demo_shows_boxes_and_points(start, start_node, probe):
+    node = start_node(*(word for name, topic in REMAPPED.items()
+                        for word in ('-r', f'{name}:={topic}')), checkpoint="''")
     tracks = probe.listen(TrackArray, 'videomt/tracks')
     got = {topic: probe.listen(kind, topic) for topic, kind in {
         '/videomt/overlay': Image, '/videomt/mask_image': Image,

@@ -58,7 +58,7 @@ class Locator:
                  transforms: TransformBuffer | None) -> None:
         self._camera = camera
         self._warn = warn
-        self._target = target_frame
+        self._target = target_frame.lstrip('/')  # as older releases have written frames
         self._transforms = transforms
         self._told: set[str] = set()
         self._recent: deque[bool] = deque(maxlen=_RECENT)
