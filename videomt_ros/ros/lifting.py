@@ -31,7 +31,7 @@ _STEP = 0.02  # metres by which something in front of the outline is nearer, at 
 _OUTLINE = 0.15  # share of the outline that must be seen free to be believed
 _TRIM = 1.0  # percent of the points left out at each end
 _PAIRS, _LEAST_PAIRS = 12, 3  # of opposite sectors of the outline
-_FAR_PAIRS = 80.0  # percentile of their depths
+_FAR_PAIRS = 0.8  # share of them that lie nearer than the one that is believed
 _FAR = np.float32(1e6)
 _BESIDE, _AROUND = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
@@ -208,7 +208,8 @@ def _centre(outline: np.ndarray) -> np.ndarray:
     pairs = count.all(axis=0)
     if np.count_nonzero(pairs) < _LEAST_PAIRS:
         return middle
-    far = float(np.percentile((depth[:, pairs] / count[:, pairs]).mean(axis=0), _FAR_PAIRS))
+    depths = np.sort((depth[:, pairs] / count[:, pairs]).mean(axis=0))
+    far = float(depths[round(_FAR_PAIRS * (depths.size - 1))])
     return middle * max(1.0, far / middle[2])
 
 
@@ -229,7 +230,9 @@ def _body(seen: np.ndarray, z: np.ndarray, span: float) -> np.ndarray | None:
         core = known
     if np.count_nonzero(core) < _LEAST:
         return None
-    near, far = _layer(np.sort(z[known]), float(np.median(z[core])), span)
+    inside = z[core]
+    middle = float(np.partition(inside, inside.size // 2)[inside.size // 2])
+    near, far = _layer(np.sort(z[known]), middle, span)
     known &= (z >= near) & (z <= far)
     core &= known
     # Towards the outline depth may fall off no steeper than it does inside: what lies behind the
@@ -246,7 +249,7 @@ def _layer(depths: np.ndarray, middle: float, span: float) -> tuple[float, float
     Find the range of depths around a middle that no gap parts.
 
     :param depths: (N,) of the mask, in order.
-    :param middle: depth between the first and the last, of the object for sure.
+    :param middle: one of them, of the object for sure.
     :param span: diagonal of the box at a distance of 1 m, in metres.
     :returns: nearest and farthest depth of the object.
     """
