@@ -23,6 +23,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from videomt_ros.msg import SegmentationMask, TrackArray
@@ -95,7 +96,8 @@ class NodeBench:
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         os.environ.update(profile_environment(os.environ))
         keep_large_buffers()
-        rclpy.init(args=[])
+        # A signal ends the benchmark, and not only its part in ROS.
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node('videomt_bench')
         self._publisher = self._node.create_publisher(Image, '/bench/image', QoSProfile(depth=1))
         self._node.create_subscription(
