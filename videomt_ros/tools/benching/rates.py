@@ -205,7 +205,8 @@ class NodeBench:
     def _diagnose(self, message: DiagnosticArray) -> None:
         found = {
             name[1]: float(value.value) for status in message.status for value in status.values
-            if (name := re.fullmatch(r'stage (.+) p50 \[ms\]', value.key))}
+            if (name := re.fullmatch(r'stage (.+) p50 \[ms\]', value.key))
+            and re.fullmatch(r'[0-9.]+', value.value)}  # 'none' when nothing came for a while
         with self._arrived:
             self._stages = found
             self._arrived.notify()
