@@ -130,6 +130,35 @@ def counting(encode, encoded):
     return counted
 
 
+@pytest.mark.parametrize('engine', ['eager', 'openvino'])
+def test_every_engine_goes_on_to_the_same_bytes(
+        drive, lively, tmp_path, capsys, monkeypatch, engine):
+    if engine == 'openvino':
+        pytest.importorskip('openvino')
+        pytest.importorskip('onnxscript')
+    from videomt_ros.tools.bag import main
+    monkeypatch.setattr(pipeline, 'PART_SECONDS', 0)
+
+    def run(name):
+        return main([str(drive), str(tmp_path / name / 'out.mcap'), '--merge', *LOOSE, '--engine',
+                     engine, '--checkpoint', str(lively)])
+    assert run('one') == DONE
+    step, count = pipeline.Pipeline._step, []
+
+    def interrupted(self, window):
+        count.append(1)
+        if len(count) == 4:
+            raise KeyboardInterrupt
+        return step(self, window)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.Pipeline, '_step', interrupted)
+        assert run('two') == INTERRUPTED
+    capsys.readouterr()
+    assert run('two') == DONE
+    assert ' of them by an earlier run' in capsys.readouterr().out
+    assert hashes(tmp_path / 'one') == hashes(tmp_path / 'two')
+
+
 def test_interrupting_keeps_the_work(restless, lively, tmp_path, bag, monkeypatch):
     monkeypatch.setattr(pipeline, 'PART_SECONDS', 0)
     step, count = pipeline.Pipeline._step, []
@@ -241,6 +270,18 @@ def test_one_line_says_what_is_wrong(drive, tmp_path, bag, arguments, sentence):
     assert err.count('\n') == 1 and err.startswith('videomt_bag: ')
     assert not (tmp_path / 'out').exists()
     assert {path.name for path in tmp_path.iterdir()} == {'drive', 'there.mcap'}
+
+
+def test_only_a_recording_is_replaced(drive, tmp_path, bag, kit):
+    out = tmp_path / 'out'
+    assert bag(drive, out)[0] == DONE
+    assert bag(drive, out, '--overwrite', '--every', '2')[0] == DONE
+    assert len(kit.read(out)['/videomt/tracks']) == 12
+    (out / 'thesis.tex').touch()
+    code, _, err = bag(drive, out, '--overwrite')
+    assert code == FAILED and err.count('\n') == 1
+    assert f'{out} is a folder that holds thesis.tex' in err
+    assert (out / 'thesis.tex').exists() and (out / 'metadata.yaml').exists()
 
 
 def test_weights_that_are_none(drive, tmp_path, bag):

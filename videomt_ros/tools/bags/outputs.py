@@ -25,7 +25,7 @@ from .cameras import Camera
 from .coco import write_coco, write_ytvis
 from .errors import BagError
 from .journal import Journal
-from .reading import Recording
+from .reading import is_storage_file, METADATA, Recording
 from .report_html import write_report
 from .settings import Settings
 from .stages import Stages
@@ -98,10 +98,16 @@ def check_free(path: Path, overwrite: bool, main: Path) -> None:
     :param overwrite: whether something may be there.
     :param main: of the output recording; what an earlier run has put there while it was killed
         is this run's own.
-    :raises BagError: when something is.
+    :raises BagError: when something is, or a folder with more in it than a recording.
     """
-    if path.exists() and not overwrite and str(path.absolute()) not in _being_moved(main):
+    if not path.exists():
+        return
+    if not overwrite and str(path.absolute()) not in _being_moved(main):
         raise BagError(f'{path} exists already; replace it with --overwrite')
+    for each in path.iterdir() if path.is_dir() else ():
+        if each.name != METADATA and not is_storage_file(each):
+            raise BagError(f'{path} is a folder that holds {each.name}; only a folder with '
+                           f'nothing but a recording is replaced')
 
 
 def plan_outputs(
@@ -118,6 +124,7 @@ def plan_outputs(
     :param cameras: of it.
     :param facts: for the report.
     :returns: the outputs.
+    :raises BagError: when the truth for the report cannot be read.
     """
     def bag() -> Path:
         return write_bag(
@@ -134,9 +141,10 @@ def plan_outputs(
         write(part)
         return part
 
+    truth = Truth(settings.truth) if settings.truth else None
+
     def report(part: Path) -> None:
-        write_report(part, journal, recording, cameras, facts,
-                     Truth(settings.truth) if settings.truth else None)
+        write_report(part, journal, recording, cameras, facts, truth)
 
     writers: dict[str, Callable[[Path], None]] = {
         'csv': lambda part: write_csv(part, journal, cameras),

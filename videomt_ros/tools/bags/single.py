@@ -245,11 +245,12 @@ class _Run:
     def _facts(self) -> list[tuple[str, str]]:
         """Give what the report says of the run."""
         choice = self.settings.choice
-        part = f'from {choice.start:g} s' + (
-            '' if choice.duration is None else f' for {choice.duration:g} s')
+        part = 'all' if choice.duration is None and not choice.start else (
+            f'from {choice.start:g} s'
+            f'{"" if choice.duration is None else f" for {choice.duration:g} s"}')
         return [
             ('recording', self.source.name),
-            ('part', f'{part}, every {choice.every} frame' if choice.every > 1 else part),
+            ('part', f'{part}, 1 frame of {choice.every}' if choice.every > 1 else part),
             ('task', self.segmenter.task), ('weights', self.weights[:16]),
             ('classes', str(len(self.journal.class_names)))]
 
