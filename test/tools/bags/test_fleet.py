@@ -17,6 +17,9 @@ from videomt_ros.tools.bags.errors import DONE, FAILED
 from videomt_ros.tools.bags.settings import Settings
 
 pytest.importorskip('ray')
+# Ray starts some ten processes, which on a busy machine takes minutes.
+PATIENCE = 240
+pytestmark = pytest.mark.timeout(2 * PATIENCE + 120)
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_a_killed_worker_loses_little(scene, tmp_path, heavy):
         worker = int((work / 'lock').read_text())
         assert worker != driver.pid
         os.kill(worker, signal.SIGKILL)
-        said, _ = driver.communicate(timeout=120)
+        said, _ = driver.communicate(timeout=PATIENCE)
     finally:
         driver.kill()
     assert driver.returncode == DONE, said
@@ -124,7 +127,7 @@ def test_a_killed_worker_loses_little(scene, tmp_path, heavy):
 
 def wait_for_frames(journal, driver):
     """Wait until a part is in the journal; gives how many frames it holds."""
-    end = time.monotonic() + 90
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         assert driver.poll() is None, driver.stdout.read()
         if journal.exists():
