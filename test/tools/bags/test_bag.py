@@ -130,35 +130,6 @@ def counting(encode, encoded):
     return counted
 
 
-@pytest.mark.parametrize('engine', ['eager', 'openvino'])
-def test_every_engine_goes_on_to_the_same_bytes(
-        drive, lively, tmp_path, capsys, monkeypatch, engine):
-    if engine == 'openvino':
-        pytest.importorskip('openvino')
-        pytest.importorskip('onnxscript')
-    from videomt_ros.tools.bag import main
-    monkeypatch.setattr(pipeline, 'PART_SECONDS', 0)
-
-    def run(name):
-        return main([str(drive), str(tmp_path / name / 'out.mcap'), '--merge', *LOOSE, '--engine',
-                     engine, '--checkpoint', str(lively)])
-    assert run('one') == DONE
-    step, count = pipeline.Pipeline._step, []
-
-    def interrupted(self, window):
-        count.append(1)
-        if len(count) == 4:
-            raise KeyboardInterrupt
-        return step(self, window)
-    with monkeypatch.context() as patch:
-        patch.setattr(pipeline.Pipeline, '_step', interrupted)
-        assert run('two') == INTERRUPTED
-    capsys.readouterr()
-    assert run('two') == DONE
-    assert ' of them by an earlier run' in capsys.readouterr().out
-    assert hashes(tmp_path / 'one') == hashes(tmp_path / 'two')
-
-
 def test_interrupting_keeps_the_work(restless, lively, tmp_path, bag, monkeypatch):
     monkeypatch.setattr(pipeline, 'PART_SECONDS', 0)
     step, count = pipeline.Pipeline._step, []
