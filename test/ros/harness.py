@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 from videomt_ros.ros.images import array_to_image
 from videomt_ros.ros.node import main
 
-PATIENCE = 40.0  # seconds; the machine may be busy
+PATIENCE = 90.0  # seconds; the machine may be busy
 
 
 _domains = cycle(range(1, 100))

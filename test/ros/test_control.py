@@ -131,5 +131,6 @@ def test_max_rate(start_node, probe, status):
     assert len(answers['rear']) == (number + 9) // 10, 'a slow camera loses nothing'
     assert sum(1 + each.skipped for each in answers['front']) >= number - 8
     values = status()[1]
-    assert int(values['images dropped above max_rate']) >= number - 17 - int(
-        values['images skipped for a newer one'])
+    # Of all that came, as a busy machine may lose some; one may be at work.
+    assert int(values['images dropped above max_rate']) >= (
+        int(values['images received']) - 18 - int(values['images skipped for a newer one']))

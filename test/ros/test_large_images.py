@@ -26,7 +26,7 @@ def test_large_images(start_node, start, probe):
                        '--size', 720, 1280, environment=environment)
         probe.wait(lambda: camera.find('done'), f'{reliability} camera')
         probe.spin(0.5)
-        assert camera.stop() == 0
+        assert camera.end() == 0
         stamps = [(t.header.stamp.sec, t.header.stamp.nanosec) for t in tracks]
         assert stamps == sorted(set(stamps)), 'each is answered once, in order'
         assert all((t.height, t.width) == (720, 1280) for t in tracks)
