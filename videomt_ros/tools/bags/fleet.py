@@ -204,8 +204,8 @@ class _Cluster:
             _knock(self._slots.address)
             ray.init(address=self._slots.address, log_to_driver=False,
                      logging_level=logging.ERROR, **local)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise BagError(f'--ray {self._slots.address}: {error}') from None
+        except Exception as error:  # of no kind of its own when Ray does not come up in time
+            raise BagError(f'--ray {self._slots.address}: {error}') from error
         resources = ray.cluster_resources()
         for name, wanted in (('CPU', self._slots.cpus), ('GPU', self._slots.gpus)):
             if wanted > resources.get(name, 0):
