@@ -155,19 +155,21 @@ def test_soak(start, probe, request):
             TrackArray, f'videomt/{name}/tracks', lambda message, got=got: got.append((
                 message.epoch, message.header.stamp.sec, message.header.stamp.nanosec,
                 message.skipped)), QoSProfile(depth=1000))
-    reports = probe.listen(DiagnosticArray, '/diagnostics')
+    reports = []
+
+    def keep(report):
+        if any(status.name == 'videomt: camera front' for status in report.status):
+            reports[:] = [report]
+
+    probe.node.create_subscription(DiagnosticArray, '/diagnostics', keep, 10)
     probe.spin(1.0)
     around = Disturbance(start, probe, share_directory() / 'demo' / 'drive')
     watch = Watch(node)
 
-    def then():
-        watch.look()
-        del reports[:-1]
-
     warm_up = min(180.0, minutes * 60 / 3)
-    around.run(warm_up, then)
+    around.run(warm_up, watch.look)
     warm = len(watch.memory)
-    around.run(minutes * 60 - warm_up, then)
+    around.run(minutes * 60 - warm_up, watch.look)
     probe.call(SetBool, 'videomt/set_enabled', SetBool.Request(data=False))
 
     def open_images():
