@@ -17,7 +17,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .DEFAULT_GOAL = help
-.PHONY: help setup test demo bench soak data train lint build-check clean
+.PHONY: help setup test test-slow demo bench soak data train lint build-check clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,8 +25,11 @@ help:  ## list these targets
 
 setup: $(READY)  ## make the virtual environment and build the messages into it
 
-test: $(READY) $(ROS_READY)  ## run the whole test suite
-	$(BIN)/python -m pytest
+test: $(READY) $(ROS_READY)  ## run the test suite
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: $(READY) $(ROS_READY)  ## run the tests that take minutes each: Ray, compilers, accuracy
+	$(BIN)/python -m pytest -m slow
 
 demo: $(READY)  ## play a recorded drive through the node; leaves a video and a table of tracks
 	$(BIN)/videomt_demo

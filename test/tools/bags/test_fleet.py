@@ -19,7 +19,7 @@ from videomt_ros.tools.bags.settings import Settings
 pytest.importorskip('ray')
 # Ray starts some ten processes, which on a busy machine takes minutes.
 PATIENCE = 240
-pytestmark = pytest.mark.timeout(2 * PATIENCE + 120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * PATIENCE + 120)]
 
 
 @pytest.fixture
