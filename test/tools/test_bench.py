@@ -27,6 +27,7 @@ def checkpoint(tmp_path_factory):
     return str(folder)
 
 
+@pytest.mark.slow
 def test_every_number_is_there(checkpoint, tmp_path, capsys, monkeypatch):
     pytest.importorskip('transformers')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
