@@ -2,23 +2,12 @@
 
 from harness import image_of
 from rclpy.serialization import serialize_message
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 from std_msgs.msg import Header
+from videomt_ros.bag_qos import offered
 
 IMAGE = '/camera/image_raw'
-NEVER = QosTime(9223372036, 854775807)
-LATCHED = Qos(
-    QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL, NEVER, NEVER,
-    QosLiveliness.AUTOMATIC, NEVER, False)
 
 
 def frames(count, period=0.1):
@@ -36,7 +25,8 @@ def record(path, images, extra=True):
         first = images[0].header.stamp.sec * 10 ** 9 + images[0].header.stamp.nanosec
         if extra:
             latched = bag.add_connection(
-                '/once', 'std_msgs/msg/Header', typestore=store, offered_qos_profiles=[LATCHED])
+                '/once', 'std_msgs/msg/Header', typestore=store,
+                offered_qos_profiles=[offered(1, latched=True)])
             bag.write(latched, first, serialize_message(Header(frame_id='latched')))
             foreign = bag.add_connection(
                 '/foreign', 'nowhere_msgs/msg/Thing', msgdef='int32 x\n', rihs01='RIHS01_00')

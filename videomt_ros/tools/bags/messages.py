@@ -7,25 +7,15 @@ import sys
 from typing import Any
 
 import numpy as np
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
+from videomt_ros.bag_qos import offered
 from videomt_ros.share import share_directory
 
 from .record import FrameRecord, Sighting
 
 TRACKS, MASK = 'videomt_ros/msg/TrackArray', 'videomt_ros/msg/SegmentationMask'
-# 2^63 - 1 nanoseconds, which ROS takes for an infinite time.
-_FOREVER = QosTime(9223372036, 854775807)
-OFFERED = Qos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE, _FOREVER,
-              _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)
+OFFERED = offered(10)
 
 
 @cache

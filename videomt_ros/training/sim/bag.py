@@ -12,18 +12,11 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 from rosbags.typesys.store import Typestore
+from videomt_ros.bag_qos import offered
 
 from .annotations import ANNOTATIONS, document, SceneTracks
 from .frame import SimConfig, SimFrame
@@ -40,10 +33,7 @@ CAMERA_FRAME, OPTICAL_FRAME = 'camera_link', 'camera_optical_frame'
 # The oldest layout that the writer knows: newer releases read it as well, older ones only it.
 _BAG_VERSION: Literal[8] = 8
 _START_NS = 1_700_000_000 * 10 ** 9
-# 2^63 - 1 nanoseconds, which ROS takes for an infinite time.
-_FOREVER = QosTime(9223372036, 854775807)
-_LATCHED = Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
-               _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)
+_LATCHED = offered(1, latched=True)
 
 
 @cache
