@@ -26,8 +26,9 @@ from videomt_ros.network import CheckpointError, load_network
 from videomt_ros.perception.engines import EngineError, ENGINES, PRECISIONS
 from videomt_ros.share import share_directory
 from videomt_ros.tools.bags.errors import BagError
+from videomt_ros.tools.bags.frames import recorded_frames
 from videomt_ros.tools.benching.contenders import HUGGING_FACE
-from videomt_ros.tools.benching.frames import drawn_frames, recorded_frames
+from videomt_ros.tools.benching.frames import drawn_frames
 from videomt_ros.tools.benching.machine import describe_machine, knows_bf16
 from videomt_ros.tools.benching.plot import draw
 from videomt_ros.tools.benching.puppet import make_puppet, SIZES

@@ -28,8 +28,8 @@ from videomt_ros.perception.engines.onnx_runtime import exported, OnnxRuntimeEng
 from videomt_ros.perception.engines.openvino_cpu import exported as exported_for_openvino
 from videomt_ros.perception.resize import Resizer
 from videomt_ros.tools.bags.errors import BagError
+from videomt_ros.tools.bags.frames import recorded_frames
 from videomt_ros.tools.benching.agreement import compare, Picture
-from videomt_ros.tools.benching.frames import recorded_frames
 
 
 class ExportError(Exception):

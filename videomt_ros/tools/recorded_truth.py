@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .benching.frames import recorded_frames
+from .bags.frames import recorded_frames
 from ..training.metrics import AnnotatedVideo, GroundTruth
 
 
