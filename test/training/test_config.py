@@ -47,12 +47,12 @@ def test_every_entry_is_read(tmp_path):
         device: cuda:1
         stages:
           - {name: one, steps: 5, frame_size: [8, 16], lr: 1e-3, masked_attention: [0, 0.5]}
-          - {name: two, steps: 6, frame_size: [8, 16], frames: 4}
+          - {name: two, steps: 6, frame_size: [8, 16], frames: 4, optimizer: muon}
         """))
     assert found == TrainConfig(
         'out', (DataSource('a.json', 'pictures', 2.0),), (
             Stage('one', 5, (8, 16), lr=1e-3, masked_attention=(0.0, 0.5)),
-            Stage('two', 6, (8, 16), frames=4)),
+            Stage('two', 6, (8, 16), frames=4, optimizer='muon')),
         seed=3, test_size=96, network=Network(hidden_size=64, layer_scale=1e-5),
         loss=LossWeights(num_points=100, no_object=0.2), precision='bf16', device='cuda:1')
 

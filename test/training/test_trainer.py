@@ -17,7 +17,8 @@ from videomt_ros.training.config import ConfigError, DataSource, Network, read_c
 from videomt_ros.training.trainer import CHECKPOINT, FOLDER, LOG, make_network, Trainer
 
 STAGES = (
-    stage('frame', steps=6, masked_attention=(0.0, 0.8)), stage('clip', steps=4, frames=3))
+    stage('frame', steps=6, masked_attention=(0.0, 0.8), optimizer='muon'),
+    stage('clip', steps=4, frames=3))
 
 
 @pytest.fixture(autouse=True)
@@ -318,7 +319,9 @@ def test_a_checkpoint_of_another_configuration_is_told(videos, tmp_path, monkeyp
     shorter = config(videos, tmp_path, STAGES[:1])
     assert 'stands in stage 2; expected at most the 1' in refused(shorter, resume=True)
     decayed = config(videos, tmp_path, (STAGES[0], stage('clip', steps=4, layer_decay=0.5)))
-    assert "another layer_decay in stage 'clip'" in refused(decayed, resume=True)
+    assert "another optimizer or layer_decay in stage 'clip'" in refused(decayed, resume=True)
+    other = config(videos, tmp_path, (STAGES[0], stage('clip', steps=4, optimizer='muon')))
+    assert "another optimizer or layer_decay in stage 'clip'" in refused(other, resume=True)
 
 
 def test_a_gradient_that_is_not_finite_ends_the_training(videos, tmp_path):

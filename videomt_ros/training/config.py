@@ -78,6 +78,8 @@ class Stage:
     :param clips: clips per step and process.
     :param frames: frames of each clip; 1 trains per frame.
     :param stride: frames of a clip are up to this many video frames apart.
+    :param optimizer: ``adamw``, or ``muon`` for what is trained from scratch (with about twice
+        AdamW's rate).
     :param lr: base learning rate.
     :param layer_decay: of the rate over depth, 1 is none.
     :param weight_decay: AdamW's.
@@ -95,6 +97,7 @@ class Stage:
     clips: int = 8
     frames: int = 5
     stride: int = 1
+    optimizer: str = 'adamw'
     lr: float = 1e-4
     layer_decay: float = 0.6
     weight_decay: float = 0.05
@@ -109,6 +112,8 @@ class Stage:
         _at_least(self, 0, 'weight_decay', 'warmup', 'encoder_frozen', 'encoder_warmup',
                   'clip_norm')
         _expect(min(self.frame_size) > 0, 'frame_size', self.frame_size, 'pixels, at least 1')
+        _expect(self.optimizer in ('adamw', 'muon'), 'optimizer', self.optimizer,
+                'adamw or muon')
         _expect(self.lr > 0, 'lr', self.lr, 'more than 0')
         _expect(0 < self.layer_decay <= 1, 'layer_decay', self.layer_decay, 'above 0, up to 1')
         begin, end = self.masked_attention

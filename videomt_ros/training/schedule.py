@@ -1,4 +1,4 @@
-"""Learning rates: layer-wise decay over depth, warm-up, polynomial decay; AdamW's groups."""
+"""Learning rates: layer-wise decay over depth, warm-up, polynomial decay; groups by them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from videomt_ros.network import VideoMT
 def parameter_groups(
         network: VideoMT, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
     """
-    Sort the parameters into AdamW groups by depth and kind.
+    Sort the parameters into an optimizer's groups by depth and kind.
 
     A block i of L learns at ``layer_decay ** (L - 1 - i)`` of the base rate, the embedding at
     that of block 0; heads, queries and the final norm learn at the full rate. Norms, biases,
@@ -20,10 +20,11 @@ def parameter_groups(
     :param network: whose parameters are sorted.
     :param weight_decay: of matrices.
     :param layer_decay: 0..1, 1 is the same rate everywhere; the paper takes 0.6.
-    :returns: groups with ``params``, ``weight_decay``, ``scale`` (of the base rate) and
-        ``encoder`` (True for what a pre-trained backbone brings along).
+    :returns: groups with ``params``, ``weight_decay``, ``scale`` (of the base rate), ``encoder``
+        (True for what a pre-trained backbone brings along) and ``parts`` (of how many matrices
+        between hidden channels a parameter consists, 0 for what is none; see Muon).
     """
-    groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool, bool, int], list[nn.Parameter]] = {}
     last = network.config.num_layers - 1
     for name, parameter in network.named_parameters():
         part = name.split('.')
@@ -35,11 +36,14 @@ def parameter_groups(
         encoder = depth is not None or part[0] == 'norm'
         decayed = parameter.dim() > 1 and not name.endswith(
             ('queries', 'cls_token', 'register_tokens', 'positions'))
-        groups.setdefault((scale, encoder, decayed), []).append(parameter)
+        parts = 0
+        if parameter.dim() == 2 and part[0] in ('blocks', 'query_updater', 'mask_head'):
+            parts = 3 if part[-2] == 'qkv' else 1
+        groups.setdefault((scale, encoder, decayed, parts), []).append(parameter)
     return [
         {'params': parameters, 'weight_decay': weight_decay if decayed else 0.0,
-         'scale': scale, 'encoder': encoder}
-        for (scale, encoder, decayed), parameters in groups.items()]
+         'scale': scale, 'encoder': encoder, 'parts': parts}
+        for (scale, encoder, decayed, parts), parameters in groups.items()]
 
 
 def learning_rate(

@@ -31,7 +31,8 @@ from .clip_step import anneal, ClipStep
 from .config import ConfigError, Stage, TrainConfig
 from .data import ClipBatches, read_sources
 from .losses import ClipTargets
-from .schedule import learning_rate, parameter_groups
+from .optimizer import make_optimizers
+from .schedule import learning_rate
 
 CHECKPOINT = 'checkpoint.pth'
 FOLDER = 'network'
@@ -89,17 +90,17 @@ class Trainer:
         self.network.save_pretrained(self.output / FOLDER)
 
     def _run_stage(self, stage: Stage, saved: dict[str, Any] | None) -> None:
-        optimizer = torch.optim.AdamW(
-            parameter_groups(self.network, stage.weight_decay, stage.layer_decay), lr=stage.lr)
+        optimizers = make_optimizers(self.network, stage)
         scaler = torch.amp.GradScaler(
             self.device.type, enabled=self.config.precision == 'fp16')
         if saved is not None:
             try:
-                optimizer.load_state_dict(saved['optimizer'])
+                for optimizer, state in zip(optimizers, saved['optimizers'], strict=True):
+                    optimizer.load_state_dict(state)
             except ValueError as error:
                 raise ConfigError(
-                    f'{self.output / CHECKPOINT}: was made with another layer_decay in stage '
-                    f'{stage.name!r}; expected the same to resume') from error
+                    f'{self.output / CHECKPOINT}: was made with another optimizer or layer_decay '
+                    f'in stage {stage.name!r}; expected the same to resume') from error
             scaler.load_state_dict(saved['scaler'])
         module: nn.Module = ClipStep(self.network, self.config.loss)
         if dist.is_initialized():
@@ -114,13 +115,13 @@ class Trainer:
                 mininterval=5) as bar:
             began = time.monotonic()
             for pixels, targets in self._batches(stage):
-                lr = _set_rates(optimizer, stage, self.step)
+                lr = _set_rates(optimizers, stage, self.step)
                 generator = torch.Generator().manual_seed(self._seed_of_step())
                 with self._autocast():
                     losses = module(
                         pixels.to(self.device), targets.to(self.device),
                         shares(self.step / stage.steps), generator)
-                norm = self._update(losses['loss'], optimizer, scaler, stage.clip_norm)
+                norm = self._update(losses['loss'], optimizers, scaler, stage.clip_norm)
                 now = time.monotonic()
                 rows.append((
                     stage.name, self.step, f'{lr:.3g}',
@@ -131,7 +132,7 @@ class Trainer:
                 bar.update()
                 bar.set_postfix(loss=rows[-1][3], refresh=False)
                 if self.step % self.config.save_every == 0 or self.step == stage.steps:
-                    self._save(optimizer, scaler, rows)
+                    self._save(optimizers, scaler, rows)
                     rows = []
 
     def _batches(self, stage: Stage) -> Iterator[tuple[torch.Tensor, ClipTargets]]:
@@ -160,24 +161,27 @@ class Trainer:
         return torch.autocast(self.device.type, dtype)
 
     def _update(
-            self, loss: torch.Tensor, optimizer: torch.optim.Optimizer,
+            self, loss: torch.Tensor, optimizers: list[torch.optim.Optimizer],
             scaler: torch.amp.GradScaler, clip_norm: float) -> float:
-        """Take one optimizer step; gives the norm of the gradient before clipping."""
-        optimizer.zero_grad(set_to_none=True)
+        """Take one step; gives the norm of the gradient before clipping."""
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
+        for optimizer in optimizers:
+            scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(
             self.network.parameters(), clip_norm or float('inf'))
         if not torch.isfinite(norm) and not scaler.is_enabled():
             raise FloatingPointError(
                 f'stage {self.stage}, step {self.step}: the gradient is not finite; lower the '
                 f'learning rate, or resume from {self.output / CHECKPOINT}')
-        scaler.step(optimizer)
+        for optimizer in optimizers:
+            scaler.step(optimizer)
         scaler.update()
         return float(norm)
 
     def _save(
-            self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
+            self, optimizers: list[torch.optim.Optimizer], scaler: torch.amp.GradScaler,
             rows: list[tuple[Any, ...]]) -> None:
         """Append to the log, then replace the checkpoint in one move."""
         if self.rank > 0:
@@ -186,7 +190,7 @@ class Trainer:
         path = self.output / CHECKPOINT
         torch.save({
             'model': self.network.state_dict(),
-            'optimizer': optimizer.state_dict(),
+            'optimizers': [optimizer.state_dict() for optimizer in optimizers],
             'scaler': scaler.state_dict(),
             'stage': self.stage,
             'step': self.step,
@@ -200,7 +204,8 @@ class Trainer:
             raise ConfigError(f'{path}: no checkpoint to resume from')
         try:
             saved: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
-            model, self.stage, self.step = saved['model'], saved['stage'], saved['step']
+            model, self.stage, self.step, _ = (
+                saved[name] for name in ('model', 'stage', 'step', 'optimizers'))
         except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
             raise ConfigError(f'{path}: not a checkpoint of this trainer') from error
         try:
@@ -295,13 +300,15 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _set_rates(optimizer: torch.optim.Optimizer, stage: Stage, step: int) -> float:
+def _set_rates(
+        optimizers: list[torch.optim.Optimizer], stage: Stage, step: int) -> float:
     """Set each group's rate for a step; gives that of the heads."""
     heads = learning_rate(step, stage.steps, stage.lr, stage.warmup)
     encoder = learning_rate(
         step, stage.steps, stage.lr, stage.encoder_warmup, stage.encoder_frozen)
-    for group in optimizer.param_groups:
-        group['lr'] = group['scale'] * (encoder if group['encoder'] else heads)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group['lr'] = group['scale'] * (encoder if group['encoder'] else heads)
     return heads
 
 
