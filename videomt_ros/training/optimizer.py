@@ -1,8 +1,8 @@
 """
 The optimizers: AdamW, with which the paper trains, and Muon for a training from scratch.
 
-Muon takes the matrices between hidden channels; embeddings, the class head, biases, norms and tokens
-stay with AdamW. What it gains is told in docs/training.md.
+Muon takes the matrices between hidden channels; embeddings, the class head, biases, norms and
+tokens stay with AdamW. What it gains is told in docs/training.md.
 """
 
 from __future__ import annotations
