@@ -26,7 +26,7 @@ help:  ## list these targets
 setup: $(READY)  ## make the virtual environment and build the messages into it
 
 test: $(READY) $(ROS_READY)  ## run the test suite
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' --durations=20
 
 test-slow: $(READY) $(ROS_READY)  ## run the tests that take minutes each: Ray, compilers, accuracy
 	$(BIN)/python -m pytest -m slow
