@@ -10,7 +10,8 @@ import pytest
 ROUNDTRIP = Path(__file__).with_name('roundtrip.py')
 
 
-@pytest.fixture(scope='module', params=['copied', 'linked'])
+@pytest.fixture(
+    scope='module', params=['copied', pytest.param('linked', marks=pytest.mark.slow)])
 def workspace(request, checkout, ros_venv, run, tmp_path_factory) -> Path:
     """Build the package in a workspace of its own, with files copied or linked."""
     folder = tmp_path_factory.mktemp(request.param)
