@@ -189,13 +189,33 @@ def test_a_batch_depends_on_seed_stage_step_and_process_alone(videos):
     assert not same(one, batches(videos, frames=2, changes={'seed': 1})[3])
 
 
+def test_pasted_objects_lie_where_their_masks_are(videos):
+    plain, pasted = (batches(videos, frames=3, clips=4, frame_size=(64, 96), changes={
+        'zoom': 1.0, 'paste': share}) for share in (0.0, 1.0))
+    assert len(plain[0][1].labels[0]) <= 3 < len(pasted[0][1].labels[0])
+    masks = pasted[0][1].masks
+    assert masks.sum(dim=1).max() == 1  # what is pasted in front hides what is behind
+    # All is painted in the colour of its class, so a mask fits what is of its class.
+    shown, found = pasted[0]
+    for colour, kind in zip(COLOURS, range(3), strict=True):
+        of_kind = (found.masks & (found.labels == kind)[..., None, None, None]).any(dim=1)
+        painted = (shown - torch.tensor(colour).view(3, 1, 1)).abs().amax(dim=2) < 55
+        assert (painted & of_kind).sum() > 0.9 * (painted | of_kind).sum()
+
+
+def test_half_of_the_clips_can_get_objects(videos):
+    clips = batches(videos, clips=1, changes={'paste': 0.5})
+    counts_of = [int((clips[step][1].labels >= 0).sum()) for step in range(60)]
+    assert 15 < sum(count > 3 for count in counts_of) < 40
+
+
 def test_sources_are_drawn_by_their_weights(videos, tmp_path):
     both = config(videos, data=(
         DataSource(str(videos), weight=3.0), DataSource(str(write_pictures(tmp_path)))))
     _, found = read_sources(both.data)
     random = np.random.default_rng(0)
     clips = ClipBatches(found, both, stage(clips=1), 0, PLAIN)
-    drawn = [len(clips._clip(random)[1]) for _ in range(200)]  # pictures have two objects
+    drawn = [len(clips._clip(random).labels) for _ in range(200)]  # pictures have two objects
     assert 120 < drawn.count(3) < 180
 
 

@@ -141,6 +141,7 @@ class TrainConfig:
     :param workers: processes that prepare clips; 0 does it in the training process.
     :param zoom: largest random enlargement of a clip (a crop), 1 is none.
     :param colour: strength of random brightness, contrast and channel gains, 0 is none.
+    :param paste: share of the clips that get objects of another clip pasted in, 0..1.
     :param save_every: steps between checkpoints.
     """
 
@@ -158,6 +159,7 @@ class TrainConfig:
     workers: int = 0
     zoom: float = 1.5
     colour: float = 0.2
+    paste: float = 0.0
     save_every: int = 500
 
     def __post_init__(self) -> None:
@@ -173,6 +175,7 @@ class TrainConfig:
         _expect(not self.init or self.network == Network(), 'network', self.network,
                 f'none, for the sizes are those of init ({self.init})')
         _at_least(self, 0, 'seed', 'test_size', 'workers', 'colour')
+        _expect(0 <= self.paste <= 1, 'paste', self.paste, '0 to 1')
         _at_least(self, 1, 'threads', 'zoom', 'save_every')
         loss = self.loss
         _expect(min(loss.classes, loss.mask, loss.dice, loss.no_object) >= 0, 'loss', loss,

@@ -22,6 +22,7 @@ from videomt_ros.network import Preprocessing
 from .augment import Augmentation, draw_augmentation, rotation_path
 from .config import ConfigError, DataSource, Stage, TrainConfig
 from .losses import ClipTargets
+from .paste import Clip, paste
 
 
 @dataclass(frozen=True)
@@ -176,17 +177,20 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
         """
         random = np.random.default_rng((*self.seed, step))
         clips = [self._clip(random) for _ in range(self.stage.clips)]
-        pixels = torch.stack([self._normalise(frames) for frames, _, _ in clips])
-        return pixels, collate(
-            [labels for _, labels, _ in clips], [masks for _, _, masks in clips])
+        pixels = torch.stack([self._normalise(clip.frames) for clip in clips])
+        return pixels, collate([clip.labels for clip in clips], [clip.masks for clip in clips])
 
     def _normalise(self, frames: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
         return (pixels - self.mean) / self.std
 
-    def _clip(
-            self, random: np.random.Generator) -> tuple[np.ndarray, list[int], np.ndarray]:
-        """Draw a clip: frames (T, H, W, 3) uint8, labels of N objects, masks (N, T, H, W)."""
+    def _clip(self, random: np.random.Generator) -> Clip:
+        clip = self._draw(random)
+        if self.config.paste and random.random() < self.config.paste:
+            return paste(random, clip, self._draw(random))
+        return clip
+
+    def _draw(self, random: np.random.Generator) -> Clip:
         videos = self.videos[random.choice(len(self.videos), p=self.shares)]
         video = videos[random.integers(len(videos))]
         T = self.stage.frames
@@ -202,7 +206,8 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
                 picture = read_picture(video.files[index], video.height, video.width)
             frames.append(augmentation.picture(picture, t))
             masks.append(_frame_masks(video, index, augmentation, t))
-        return np.stack(frames), [t.label for t in video.tracks], np.stack(masks, axis=1)
+        return Clip(
+            np.stack(frames), [t.label for t in video.tracks], np.stack(masks, axis=1))
 
 
 def collate(labels: list[list[int]], masks: list[np.ndarray]) -> ClipTargets:
