@@ -42,18 +42,23 @@ MINUTES = 30
 soak: $(READY)  ## half an hour of the node among cameras and listeners that come and go
 	$(BIN)/python -m pytest test/ros/test_soak.py --soak $(MINUTES)
 
-# Shards of the training scenes, and the held-out ones with their reserved seeds.
-SHARDS = 0 1 2 3 4 5 6
+# Shards of the training scenes: long ones, and more short ones. The held-out scenes have seeds of
+# their own.
+SHARDS = 0 1 2 3 4 5 6 7 8 9
+SHORT_SHARDS = 0 1 2 3 4
 DATA = runs/data
 
 data: $(READY)  ## render the simulated scenes on which the embedded network is trained
 	for i in $(SHARDS); do $(BIN)/videomt_simulate dataset $(DATA)/train_0$$i --scenes 100 \
 		--frames 30 --seed $$((100 * i)) || exit 1; done
+	for i in $(SHORT_SHARDS); do $(BIN)/videomt_simulate dataset $(DATA)/many_$$i --scenes 300 \
+		--frames 12 --seed $$((10000 + 300 * i)) || exit 1; done
 	$(BIN)/videomt_simulate dataset $(DATA)/val --scenes 40 --frames 60 --seed 1000000
 
 train: data  ## train the embedded network anew (hours), and measure it
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded.yaml
-	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded/network
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_further.yaml
+	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded_further/network
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257
 	$(BIN)/ruff check

@@ -66,6 +66,14 @@ def test_the_configuration_of_the_embedded_checkpoint_reads():
                for stage in found.stages for side in stage.frame_size)
 
 
+def test_that_of_its_further_training_begins_where_the_first_ends():
+    first = read_config(ROOT / 'config/train_embedded.yaml')
+    further = read_config(ROOT / 'config/train_embedded_further.yaml')
+    assert further.init == f'{first.output}/network' and further.output != first.output
+    assert {source.annotations for source in first.data[:5]} < {
+        source.annotations for source in further.data}
+
+
 def documented():
     text = (ROOT / 'docs/training.md').read_text(encoding='utf-8')
     return re.findall(r'^```yaml\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
