@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from videomt_ros.perception.matching import overlaps, Sightings
+from videomt_ros.perception.matching import overlaps, shares_of_smaller, Sightings
 from videomt_ros.perception.result import TrackState
 from videomt_ros.perception.tracks import label_dtype, TrackBook, TrackRules
 
@@ -245,6 +245,17 @@ def test_a_second_slot_on_one_object_begins_nothing():
     assert camera.frame({0: (PERSON, HERE, 0.7)}) == {1: (TRACKED, 0)}
 
 
+def test_a_slot_that_shows_a_part_of_an_object_begins_nothing():
+    whole, part, beside = (2, 2, 12, 6), (2, 2, 3, 6), (13, 2, 4, 6)
+    camera = Camera()
+    assert camera.frame({0: (PERSON, whole, 0.9), 1: (PERSON, part, 0.8)}) == {1: (NEW, 0)}
+    # What has a little in common with it does.
+    assert Camera().frame({0: (PERSON, whole, 0.9), 1: (PERSON, beside, 0.8)}) == {
+        1: (NEW, 0), 2: (NEW, 1)}
+    every = Camera(duplicate_overlap=1)
+    assert len(every.frame({0: (PERSON, whole, 0.9), 1: (PERSON, part, 0.8)})) == 2
+
+
 def test_one_place_and_two_classes_are_two_objects():
     camera = Camera()
     assert len(camera.frame({0: (PERSON, HERE), 1: (DOG, HERE)})) == 2
@@ -357,6 +368,15 @@ def test_overlaps_are_intersection_over_union():
     wanted = [[(x & y).sum() / max(1, (x | y).sum()) for y in b] for x in a]
     np.testing.assert_allclose(overlaps(a, b), wanted, atol=1e-6)
     assert overlaps(a[:0], b).shape == (0, 20)
+
+
+def test_shares_of_the_smaller_mask():
+    rng = np.random.default_rng(0)
+    masks = rng.random((20, 500)) < rng.random((20, 1))
+    masks[0] = False
+    wanted = [[(x & y).sum() / max(1, min(x.sum(), y.sum())) for y in masks] for x in masks]
+    found = shares_of_smaller(overlaps(masks, masks), masks.mean(axis=1))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize('name, value', [

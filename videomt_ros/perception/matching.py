@@ -118,6 +118,20 @@ def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return shares
 
 
+def shares_of_smaller(ious: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """
+    Tell how much of the smaller one of two masks lies in the other.
+
+    :param ious: (n, n) intersection over union of n masks with each other.
+    :param areas: (n,) their areas, in any unit.
+    :returns: (n, n) shares 0..1; 0 where a mask is empty.
+    """
+    common = ious * (areas[:, None] + areas[None]) / (1 + ious)
+    smaller = np.minimum(areas[:, None], areas[None])
+    shares = np.where(smaller > 0, common / np.where(smaller > 0, smaller, 1), 0.0)
+    return np.asarray(shares.clip(max=1))  # not a little more by rounding
+
+
 class _Matcher:
     """The sightings of one frame while they are judged, step by step."""
 
@@ -139,7 +153,8 @@ class _Matcher:
         masks = sightings.masks
         known = overlaps(
             masks, np.concatenate([masks, *(track.mask[None] for track in tracks)]))
-        self._mutual, self._with_last = np.hsplit(known, [len(masks)])
+        mutual, self._with_last = np.hsplit(known, [len(masks)])
+        self._common = shares_of_smaller(mutual, sightings.shares)
         self._place = {track: j for j, track in enumerate(tracks)}
 
     def stay(self) -> None:
@@ -200,4 +215,4 @@ class _Matcher:
     def _is_one_of(self, i: int, others: list[int]) -> bool:
         """Tell whether one of some other sightings is of the same object."""
         return bool(np.any((self._classes[others] == self._classes[i])
-                           & (self._mutual[i, others] >= self._rules.duplicate_overlap)))
+                           & (self._common[i, others] > self._rules.duplicate_overlap)))

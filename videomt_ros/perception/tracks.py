@@ -46,8 +46,9 @@ class TrackRules:
     :param confirm_frames: frames in which a track is seen until it is TRACKED; 1 or more.
     :param max_lost: seconds that a LOST track waits for its object, 0 or more.
     :param min_area: smallest mask that counts as seen, as a share 0..1 of the frame's pixels.
-    :param duplicate_overlap: intersection over union, 0..1, from which on two masks of one class
-        are one object.
+    :param duplicate_overlap: two masks of one class are one object where they share more than
+        this part, 0..1, of the smaller one: what is seen of two objects has nothing in common, and
+        a slot often shows a part of what another shows whole. 1 keeps all masks.
     :param move_overlap: intersection over union, 0..1, with a track's last mask from which on
         another slot can carry the track on.
     :param score_threshold: in 'panoptic', class probability 0..1 that a slot must exceed to get
@@ -62,7 +63,7 @@ class TrackRules:
     confirm_frames: int = 3
     max_lost: float = 3.0
     min_area: float = 1e-4
-    duplicate_overlap: float = 0.5
+    duplicate_overlap: float = 0.7
     move_overlap: float = 0.3
     score_threshold: float = 0.8
     overlap_threshold: float = 0.8
