@@ -381,7 +381,7 @@ def test_it_is_what_the_segmenter_sees_live(restless, lively, tmp_path, bag, kit
                 [float(np.float32(i.score)) for i in frame.instances], abs=tolerance, rel=0)
             labels = mask.labels.data.reshape(mask.labels.height, mask.labels.width)
             assert (labels != frame.label_map).mean() < 1e-3
-        assert seen > 80
+        assert seen > 50  # not two empty lists
 
 
 def test_the_work_of_a_failed_start_is_not_left_behind(drive, tmp_path, bag, monkeypatch):
