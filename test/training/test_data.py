@@ -162,6 +162,24 @@ def test_a_clip_is_drawn_closer_where_the_video_is_too_short_for_the_stride():
     assert {abs(indices[1] - indices[0]) for indices in drawn} == {1, 2}
 
 
+def test_a_source_may_have_a_stride_of_its_own(videos, monkeypatch):
+    strides = []
+    draw = data._draw_frames
+
+    def note(random, length, count, stride):
+        strides.append(stride)
+        return draw(random, length, count, stride)
+
+    monkeypatch.setattr(data, '_draw_frames', note)
+    settings = config(videos, data=(
+        DataSource(str(videos)), DataSource(str(videos), weight=9.0, stride=1)))
+    clips = ClipBatches(
+        read_sources(settings.data)[1], settings, stage(frames=2, clips=8, stride=3), 0, PLAIN)
+    for step in range(10):
+        clips[step]
+    assert set(strides) == {1, 3} and 60 < strides.count(1) < 80
+
+
 def test_targets_hold_objects_that_are_seen_and_the_frame_in_which_they_are_first():
     masks = np.zeros((3, 3, 4, 4), dtype=bool)
     masks[0, 1:, 0, 0] = masks[2, 0, 1, 1] = True  # the second object is never seen

@@ -25,13 +25,17 @@ class DataSource:
     :param annotations: YouTube-VIS JSON (videos) or COCO JSON (images, shown as pseudo-clips).
     :param images: folder that the file names are relative to; empty is the annotations' own.
     :param weight: how often clips are drawn from it, against the other sources.
+    :param stride: in place of the stages' for its videos, where they hold fewer frames of a
+        second than the others do; 0 is the stages'.
     """
 
     annotations: str
     images: str = ''
     weight: float = 1.0
+    stride: int = 0
 
     def __post_init__(self) -> None:
+        _at_least(self, 0, 'stride')
         _expect(self.weight > 0, 'weight', self.weight, 'more than 0')
 
 

@@ -191,11 +191,12 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
         return clip
 
     def _draw(self, random: np.random.Generator) -> Clip:
-        videos = self.videos[random.choice(len(self.videos), p=self.shares)]
+        number = random.choice(len(self.videos), p=self.shares)
+        videos = self.videos[number]
         video = videos[random.integers(len(videos))]
         T = self.stage.frames
         indices = [0] * T if video.still else _draw_frames(
-            random, len(video.files), T, self.stage.stride)
+            random, len(video.files), T, self.config.data[number].stride or self.stage.stride)
         augmentation = draw_augmentation(
             random, (video.height, video.width), self.stage.frame_size, self.config.zoom,
             self.config.colour, rotation_path(random, T) if video.still and T > 1 else None)
