@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from videomt_ros.perception.matching import overlaps, shares_of_smaller, Sightings
+from videomt_ros.perception.matching import (
+    common_pixels,
+    shares_of_smaller,
+    shares_of_union,
+    Sightings,
+)
 from videomt_ros.perception.result import TrackState
 from videomt_ros.perception.tracks import label_dtype, TrackBook, TrackRules
 
@@ -360,23 +365,19 @@ def test_values_of_many_slots_need_16_bits():
     assert label_dtype(255) is np.uint16
 
 
-def test_overlaps_are_intersection_over_union():
+def test_shares_of_the_union_and_of_the_smaller_of_two_masks():
     rng = np.random.default_rng(0)
-    a, b = rng.random((30, 5000)) < 0.3, rng.random((20, 5000)) < 0.6
+    a, b = rng.random((30, 5000)) < 0.3, rng.random((20, 5000)) < rng.random((20, 1))
     a[0] = False
     b[0] = False
+    common = common_pixels(a, b)
+    sizes = a.sum(axis=1), b.sum(axis=1)
+    assert np.array_equal(common, [[(x & y).sum() for y in b] for x in a])
     wanted = [[(x & y).sum() / max(1, (x | y).sum()) for y in b] for x in a]
-    np.testing.assert_allclose(overlaps(a, b), wanted, atol=1e-6)
-    assert overlaps(a[:0], b).shape == (0, 20)
-
-
-def test_shares_of_the_smaller_mask():
-    rng = np.random.default_rng(0)
-    masks = rng.random((20, 500)) < rng.random((20, 1))
-    masks[0] = False
-    wanted = [[(x & y).sum() / max(1, min(x.sum(), y.sum())) for y in masks] for x in masks]
-    found = shares_of_smaller(overlaps(masks, masks), masks.mean(axis=1))
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(shares_of_union(common, *sizes), wanted, atol=1e-6)
+    wanted = [[(x & y).sum() / max(1, min(x.sum(), y.sum())) for y in b] for x in a]
+    np.testing.assert_allclose(shares_of_smaller(common, *sizes), wanted, atol=1e-6)
+    assert common_pixels(a[:0], b).shape == (0, 20)
 
 
 @pytest.mark.parametrize('name, value', [

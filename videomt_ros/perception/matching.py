@@ -97,13 +97,13 @@ def match(
     return Match(matcher.carried, matcher.ousted, matcher.rest())
 
 
-def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def common_pixels(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
-    Compare masks with each other.
+    Count what masks have in common.
 
     :param a: (n, p) bool.
     :param b: (m, p) bool.
-    :returns: (n, m) intersection over union, 0..1; 0 for two empty masks.
+    :returns: (n, m) float32 number of pixels that are in both.
     """
     common = np.zeros((len(a), len(b)), dtype=np.float32)
     # Small products stay in the calling thread: see _TILE_ROWS in upsample.py.
@@ -111,25 +111,33 @@ def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     for start in range(0, a.shape[1], step):
         part = np.s_[:, start:start + step]
         common += a[part].astype(np.float32) @ b[part].astype(np.float32).T
-    areas_a, areas_b = (np.array([np.count_nonzero(mask) for mask in masks], dtype=np.float32)
-                        for masks in (a, b))
-    either = areas_a[:, None] + areas_b[None] - common
-    shares: np.ndarray = common / np.maximum(either, 1)
+    return common
+
+
+def shares_of_union(common: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """
+    Give the intersection over union of masks.
+
+    :param common: (n, m) pixels that are in both masks.
+    :param a: (n,) pixels of the ones.
+    :param b: (m,) pixels of the others.
+    :returns: (n, m) shares 0..1; 0 for two empty masks.
+    """
+    shares: np.ndarray = common / np.maximum(a[:, None] + b[None] - common, 1)
     return shares
 
 
-def shares_of_smaller(ious: np.ndarray, areas: np.ndarray) -> np.ndarray:
+def shares_of_smaller(common: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     Tell how much of the smaller one of two masks lies in the other.
 
-    :param ious: (n, n) intersection over union of n masks with each other.
-    :param areas: (n,) their areas, in any unit.
-    :returns: (n, n) shares 0..1; 0 where a mask is empty.
+    :param common: (n, m) pixels that are in both masks.
+    :param a: (n,) pixels of the ones.
+    :param b: (m,) pixels of the others.
+    :returns: (n, m) shares 0..1; 0 where a mask is empty.
     """
-    common = ious * (areas[:, None] + areas[None]) / (1 + ious)
-    smaller = np.minimum(areas[:, None], areas[None])
-    shares = np.where(smaller > 0, common / np.where(smaller > 0, smaller, 1), 0.0)
-    return np.asarray(shares.clip(max=1))  # not a little more by rounding
+    shares: np.ndarray = common / np.maximum(np.minimum(a[:, None], b[None]), 1)
+    return shares
 
 
 class _Matcher:
@@ -150,11 +158,12 @@ class _Matcher:
         self._kept = reading.evidence_score[slots] * sightings.chances >= rules.keep_score
         self._scores = reading.frame_score[slots] * sightings.chances
         self._fires = self._scores >= rules.start_score
-        masks = sightings.masks
-        known = overlaps(
-            masks, np.concatenate([masks, *(track.mask[None] for track in tracks)]))
-        mutual, self._with_last = np.hsplit(known, [len(masks)])
-        self._common = shares_of_smaller(mutual, sightings.shares)
+        n = len(slots)
+        known = np.concatenate([sightings.masks, *(track.mask[None] for track in tracks)])
+        common = common_pixels(sightings.masks, known)
+        areas = np.array([np.count_nonzero(mask) for mask in known], dtype=np.float32)
+        self._shared = shares_of_smaller(common[:, :n], areas[:n], areas[:n])
+        self._with_last = shares_of_union(common[:, n:], areas[:n], areas[n:])
         self._place = {track: j for j, track in enumerate(tracks)}
 
     def stay(self) -> None:
@@ -215,4 +224,4 @@ class _Matcher:
     def _is_one_of(self, i: int, others: list[int]) -> bool:
         """Tell whether one of some other sightings is of the same object."""
         return bool(np.any((self._classes[others] == self._classes[i])
-                           & (self._common[i, others] > self._rules.duplicate_overlap)))
+                           & (self._shared[i, others] > self._rules.duplicate_overlap)))
