@@ -42,10 +42,11 @@ MINUTES = 30
 soak: $(READY)  ## half an hour of the node among cameras and listeners that come and go
 	$(BIN)/python -m pytest test/ros/test_soak.py --soak $(MINUTES)
 
-# Shards of the training scenes: long ones, and more short ones. The held-out scenes have seeds of
-# their own.
+# Shards of the training scenes: their first three seconds, the first one of more, and a few frames
+# out of six seconds of more again. The held-out scenes have seeds of their own.
 SHARDS = 0 1 2 3 4 5 6 7 8 9
-SHORT_SHARDS = 0 1 2 3 4
+SHORT_SHARDS = 0 1 2 3 4 5 6
+SPREAD_SHARDS = 0 1 2 3 4 5 6 7
 DATA = runs/data
 
 data: $(READY)  ## render the simulated scenes on which the embedded network is trained
@@ -53,12 +54,15 @@ data: $(READY)  ## render the simulated scenes on which the embedded network is 
 		--frames 30 --seed $$((100 * i)) || exit 1; done
 	for i in $(SHORT_SHARDS); do $(BIN)/videomt_simulate dataset $(DATA)/many_$$i --scenes 300 \
 		--frames 12 --seed $$((10000 + 300 * i)) || exit 1; done
+	for i in $(SPREAD_SHARDS); do $(BIN)/videomt_simulate dataset $(DATA)/spread_$$i --scenes 200 \
+		--frames 18 --rate 3 --seed $$((20000 + 200 * i)) || exit 1; done
 	$(BIN)/videomt_simulate dataset $(DATA)/val --scenes 40 --frames 60 --seed 1000000
 
 train: data  ## train the embedded network anew (hours), and measure it
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded.yaml
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_further.yaml
-	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded_further/network
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_last.yaml
+	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded_last/network
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257
 	$(BIN)/ruff check

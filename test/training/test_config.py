@@ -1,5 +1,6 @@
 """The configuration file: what it may say, and how mistakes in it are told."""
 
+from itertools import pairwise
 from pathlib import Path
 import re
 
@@ -66,12 +67,13 @@ def test_the_configuration_of_the_embedded_checkpoint_reads():
                for stage in found.stages for side in stage.frame_size)
 
 
-def test_that_of_its_further_training_begins_where_the_first_ends():
-    first = read_config(ROOT / 'config/train_embedded.yaml')
-    further = read_config(ROOT / 'config/train_embedded_further.yaml')
-    assert further.init == f'{first.output}/network' and further.output != first.output
-    assert {source.annotations for source in first.data[:5]} < {
-        source.annotations for source in further.data}
+def test_its_trainings_begin_where_the_one_before_ends():
+    names = ('train_embedded', 'train_embedded_further', 'train_embedded_last')
+    found = [read_config(ROOT / f'config/{name}.yaml') for name in names]
+    for before, after in pairwise(found):
+        assert after.init == f'{before.output}/network' and after.output != before.output
+        assert {source.annotations for source in before.data[:5]} < {
+            source.annotations for source in after.data}
 
 
 def documented():
