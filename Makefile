@@ -42,8 +42,8 @@ MINUTES = 30
 soak: $(READY)  ## half an hour of the node among cameras and listeners that come and go
 	$(BIN)/python -m pytest test/ros/test_soak.py --soak $(MINUTES)
 
-# Shards of the training scenes: their first three seconds, the first one of more, and a few frames
-# out of six seconds of more again. The held-out scenes have seeds of their own.
+# Shards of the training scenes: 100 scenes of three seconds each, 300 of one second, and 200 of six
+# seconds at a lower rate. The held-out scenes have seeds of their own.
 SHARDS = 0 1 2 3 4 5 6 7 8 9
 SHORT_SHARDS = 0 1 2 3 4 5 6
 SPREAD_SHARDS = 0 1 2 3 4 5 6 7
