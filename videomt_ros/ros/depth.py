@@ -9,10 +9,13 @@ own, which ``image_transport republish`` undoes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sensor_msgs.msg import Image
 from videomt_ros.ros.pixels import ImageError, rows_of
+
+if TYPE_CHECKING:  # the messages of a recording are read where there is no ROS
+    from sensor_msgs.msg import Image
 
 _FARTHEST = 1e5  # metres; numbers beyond it are none that a camera measures
 # Encoding -> (type of a sample without its byte order, metres of a unit).

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 import threading
+from typing import TYPE_CHECKING
 
-from sensor_msgs.msg import Image
 from videomt_ros.ros.stamps import nanoseconds
+
+if TYPE_CHECKING:  # the messages of a recording are read where there is no ROS
+    from sensor_msgs.msg import Image
 
 KEPT = 8  # depth images of which one may belong to the next image
 

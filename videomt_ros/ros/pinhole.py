@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
+
+if TYPE_CHECKING:  # the messages of a recording are read where there is no ROS
+    from sensor_msgs.msg import CameraInfo
 
 _ASPECT_SLACK = 0.02
 

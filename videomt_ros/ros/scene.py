@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 import re
+from typing import TYPE_CHECKING
 
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
 from videomt_ros.perception import FrameResult
 from videomt_ros.ros.depth import read_depth
 from videomt_ros.ros.depth_pairing import DepthPairing
@@ -17,6 +16,10 @@ from videomt_ros.ros.pinhole import CalibrationError, read_pinhole
 from videomt_ros.ros.pixels import ImageError
 from videomt_ros.ros.stamps import nanoseconds
 from videomt_ros.ros.transforms import TransformBuffer, TransformError
+
+if TYPE_CHECKING:  # the messages of a recording are read where there is no ROS
+    from sensor_msgs.msg import CameraInfo
+    from std_msgs.msg import Header
 
 _RECENT = 30  # frames over which it is judged whether positions are missing
 _CAUSES_LOGGED = 20

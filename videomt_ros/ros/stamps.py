@@ -7,7 +7,10 @@ the perception layer. Seconds since a camera's first image are exact for a hundr
 
 from __future__ import annotations
 
-from builtin_interfaces.msg import Time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builtin_interfaces.msg import Time
 
 _NANO = 1_000_000_000
 
@@ -38,6 +41,7 @@ class StampScale:
         :param seconds: on this scale.
         :returns: the stamp, to the nanosecond.
         """
+        from builtin_interfaces.msg import Time  # the rest is of use where there is no ROS
         sec, nanosec = divmod(self._origin + round(seconds * _NANO), _NANO)
         return Time(sec=sec, nanosec=nanosec)
 

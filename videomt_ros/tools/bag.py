@@ -105,6 +105,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         batch=arguments.batch, workers=arguments.workers, storage=arguments.storage,
         merge=arguments.merge, masks=not arguments.no_masks,
         files={kind: getattr(arguments, kind) for kind in KINDS if getattr(arguments, kind)},
+        positions=not arguments.no_positions, depth=tuple(arguments.depth or ()),
+        depth_tolerance=arguments.depth_tolerance, target_frame=arguments.target_frame,
         truth=arguments.truth, overwrite=arguments.overwrite, fresh=arguments.fresh)
 
 
@@ -119,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--fresh', action='store_true', help='do not go on with unfinished work')
     _add_frames(parser.add_argument_group('which frames'))
     _add_network(parser.add_argument_group('network and tracks'))
+    _add_positions(parser.add_argument_group(
+        'positions', 'each camera has the depth that is registered to it, which is in its frame'))
     _add_outputs(parser.add_argument_group(
         'further outputs', 'with --ray, FILE is a name in the folder of each recording'))
     _add_fleet(parser.add_argument_group('many recordings'))
@@ -152,6 +156,16 @@ def _add_network(group: Any) -> None:
                        help='frames that go through the early blocks together, default 4')
     group.add_argument('--workers', type=_count(0), metavar='N',
                        help='threads for that, default: as many as cores; 0: no threads at all')
+
+
+def _add_positions(group: Any) -> None:
+    group.add_argument('--depth', nargs='+', metavar='TOPIC',
+                       help='depth images (default: those whose name says depth)')
+    group.add_argument('--depth-tolerance', type=_number(0), default=0.02, metavar='SECONDS',
+                       help='between the stamps of depth and image, default 0.02')
+    group.add_argument('--target-frame', default='', metavar='FRAME',
+                       help="of positions, by the recorded /tf; default: the camera's")
+    group.add_argument('--no-positions', action='store_true', help='do not look at depth')
 
 
 def _add_outputs(group: Any) -> None:

@@ -215,7 +215,9 @@ def test_tables(drive, tmp_path, bag, kit):
     table = parquet.read_table(tmp_path / 't.parquet').to_pylist()
     assert len(table) == len(rows) > 30
     for row, other in zip(rows, table, strict=True):
-        assert {name: str(value) for name, value in other.items() if name != 'score'} == {
+        assert {
+            name: '' if value is None else str(value)
+            for name, value in other.items() if name != 'score'} == {
             name: value for name, value in row.items() if name != 'score'}
         assert float(row['score']) == pytest.approx(other['score'], abs=1e-6)
 

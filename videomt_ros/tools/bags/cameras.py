@@ -13,10 +13,9 @@ from videomt_ros.ros.pixels import ImageError
 from .errors import BagError
 from .images import decode_image
 from .reading import Message, Recording
-from .topic import COMPRESSED_IMAGE, IMAGE, Topic
+from .topic import COMPRESSED_IMAGE, COMPRESSED_SUFFIX, IMAGE, Topic
 
 _IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
-_COMPRESSED = re.compile(r'/compressed$')
 _LAST_WORD = re.compile(r'/image[^/]*$')
 _DEPTH = re.compile(r'depth', re.IGNORECASE)
 
@@ -153,12 +152,13 @@ def find_cameras(
     empty: list[Topic] = []
     left_out: list[str] = []
     for name, topic in sorted(images.items()):
-        twin = _COMPRESSED.sub('', name)
+        twin = name.removesuffix(COMPRESSED_SUFFIX)
         first = _look_at(recording, topic)
         if twin != name and images.get(twin) in chosen:
             left_out.append(f'{name} is left out: it repeats {twin}')
-        elif _DEPTH.search(name):
-            left_out.append(f'{name} is left out: its name says depth')
+        elif depth_by_name(name):
+            left_out.append(
+                f'{name} is left out: its name says depth, which serves positions alone')
         elif first.reason:
             left_out.append(f'{name} is left out: {first.reason}')
         else:
@@ -169,6 +169,16 @@ def find_cameras(
     if chosen:
         left_out.extend(f'{topic.name} is left out: it has no messages' for topic in empty)
     return _named(chosen or empty), tuple(left_out)
+
+
+def depth_by_name(topic: str) -> bool:
+    """
+    Tell a depth camera by its name, as image encodings do not: mono16 is either.
+
+    :param topic: of images.
+    :returns: whether its name speaks of depth.
+    """
+    return _DEPTH.search(topic) is not None
 
 
 def _check_asked(recording: Recording, images: dict[str, Topic], name: str) -> None:
@@ -228,5 +238,5 @@ def _named(topics: Sequence[Topic]) -> tuple[Camera, ...]:
 
 def _short(topic: str) -> str:
     """Give what is left of ``/front/image_raw/compressed`` without the words that all have."""
-    name = _COMPRESSED.sub('', topic)
+    name = topic.removesuffix(COMPRESSED_SUFFIX)
     return (_LAST_WORD.sub('', name) or name).strip('/')

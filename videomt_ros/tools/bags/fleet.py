@@ -128,6 +128,8 @@ def settings_hash(settings: Settings) -> str:
     content = {
         **settings.of_results(), 'checkpoint': settings.checkpoint, 'names': settings.names,
         'merge': settings.merge, 'masks': settings.masks, 'storage': settings.storage,
+        'positions': settings.positions, 'depth': settings.depth,
+        'depth_tolerance': settings.depth_tolerance, 'target_frame': settings.target_frame,
         'files': {kind: str(path) for kind, path in sorted(settings.files.items())}}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 import sys
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
 from videomt_ros.bag_qos import offered
+from videomt_ros.ros.lifting import Placement
 from videomt_ros.share import share_directory
 
 from .record import FrameRecord, Sighting
 
 TRACKS, MASK = 'videomt_ros/msg/TrackArray', 'videomt_ros/msg/SegmentationMask'
 OFFERED = offered(10)
+_NOWHERE: Mapping[int, Placement] = MappingProxyType({})
 
 
 @cache
@@ -33,17 +37,21 @@ def typestore() -> Typestore:
     return store
 
 
-def tracks_message(record: FrameRecord) -> bytes:
+def tracks_message(
+    record: FrameRecord, placements: Mapping[int, Placement] = _NOWHERE,
+) -> bytes:
     """
     Make the TrackArray of a frame, with the runs of its masks.
 
     :param record: of the frame.
+    :param placements: where the objects are, by track id; those missing have no position.
     :returns: the serialised message.
     """
     return _serialise(TRACKS, _new(
-        TRACKS, header=_header(record), epoch=record.epoch, skipped=0, height=record.height,
+        TRACKS, header=header_of(record), epoch=record.epoch, skipped=0, height=record.height,
         width=record.width,
-        tracks=[_track(each) for each in record.sightings if each.track_id]))
+        tracks=[_track(each, placements.get(each.track_id))
+                for each in record.sightings if each.track_id]))
 
 
 def mask_message(record: FrameRecord) -> bytes:
@@ -53,7 +61,7 @@ def mask_message(record: FrameRecord) -> bytes:
     :param record: of the frame.
     :returns: the serialised message.
     """
-    header = _header(record)
+    header = header_of(record)
     labels = np.ascontiguousarray(record.labels)
     return _serialise(MASK, _new(
         MASK, header=header, epoch=record.epoch, task=record.task,
@@ -68,8 +76,21 @@ def mask_message(record: FrameRecord) -> bytes:
             for each in record.sightings if each.area]))
 
 
-def _track(sighting: Sighting) -> Any:
+def header_of(record: FrameRecord) -> Any:
+    """
+    Give the header of a frame's image.
+
+    :param record: of the frame.
+    :returns: a std_msgs/Header.
+    """
+    return _new('std_msgs/msg/Header', stamp=_time(record.stamp), frame_id=record.frame_id)
+
+
+def _track(sighting: Sighting, placement: Placement | None) -> Any:
     x, y, width, height = sighting.box
+    position, size = (
+        (placement.position, placement.size) if placement is not None
+        else (np.zeros(3), np.zeros(3)))
     return _new(
         'videomt_ros/msg/Track', track_id=sighting.track_id, state=int(sighting.state),
         class_id=sighting.class_id, class_name=sighting.class_name, score=sighting.score,
@@ -78,13 +99,14 @@ def _track(sighting: Sighting) -> Any:
         first_seen=_time(sighting.first_seen), last_seen=_time(sighting.last_seen),
         box=_new('sensor_msgs/msg/RegionOfInterest', x_offset=x, y_offset=y, width=width,
                  height=height, do_rectify=False),
-        area=sighting.area, mask_counts=sighting.runs.astype(np.uint32), has_position=False,
-        position=_new('geometry_msgs/msg/Point', x=0.0, y=0.0, z=0.0),
-        size=_new('geometry_msgs/msg/Vector3', x=0.0, y=0.0, z=0.0))
+        area=sighting.area, mask_counts=sighting.runs.astype(np.uint32),
+        has_position=placement is not None,
+        position=_new('geometry_msgs/msg/Point', **_xyz(position)),
+        size=_new('geometry_msgs/msg/Vector3', **_xyz(size)))
 
 
-def _header(record: FrameRecord) -> Any:
-    return _new('std_msgs/msg/Header', stamp=_time(record.stamp), frame_id=record.frame_id)
+def _xyz(values: np.ndarray) -> dict[str, float]:
+    return dict(zip('xyz', map(float, values), strict=True))
 
 
 def _time(nanoseconds: int) -> Any:

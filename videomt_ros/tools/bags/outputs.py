@@ -25,6 +25,7 @@ from .cameras import Camera
 from .coco import write_coco, write_ytvis
 from .errors import BagError
 from .journal import Journal
+from .places import Survey
 from .reading import is_storage_file, METADATA, Recording
 from .report_html import write_report
 from .settings import Settings
@@ -112,7 +113,7 @@ def check_free(path: Path, overwrite: bool, main: Path) -> None:
 
 def plan_outputs(
     path: Path, settings: Settings, journal: Journal, recording: Recording,
-    cameras: Sequence[Camera], facts: Sequence[tuple[str, str]],
+    cameras: Sequence[Camera], survey: Survey, facts: Sequence[tuple[str, str]],
 ) -> list[Output]:
     """
     List the outputs of a run.
@@ -122,6 +123,7 @@ def plan_outputs(
     :param journal: with the results.
     :param recording: open, that they are of.
     :param cameras: of it.
+    :param survey: of it.
     :param facts: for the report.
     :returns: the outputs.
     :raises BagError: when the truth for the report cannot be read.
@@ -129,7 +131,8 @@ def plan_outputs(
     def bag() -> Path:
         return write_bag(
             work_folder(path) / 'bag', path, storage_of(path, settings.storage), journal,
-            recording, cameras, settings.choice, merge=settings.merge, masks=settings.masks)
+            recording, cameras, settings.choice, survey.places(), merge=settings.merge,
+            masks=settings.masks)
 
     def film(target: Path, place: int) -> Path | None:
         part = _part(target)
@@ -147,8 +150,8 @@ def plan_outputs(
         write_report(part, journal, recording, cameras, facts, truth)
 
     writers: dict[str, Callable[[Path], None]] = {
-        'csv': lambda part: write_csv(part, journal, cameras),
-        'parquet': lambda part: write_parquet(part, journal, cameras),
+        'csv': lambda part: write_csv(part, journal, cameras, survey.places()),
+        'parquet': lambda part: write_parquet(part, journal, cameras, survey.places()),
         'coco': lambda part: write_coco(part, journal, cameras),
         'ytvis': lambda part: write_ytvis(part, journal, cameras),
         'html': report,

@@ -33,6 +33,12 @@ class Settings:
     :param merge: copy all messages of the recording into the output.
     :param masks: write label images besides the tracks.
     :param files: further outputs: path by kind, see :data:`KINDS`.
+    :param positions: place the objects where the recording has depth.
+    :param depth: topics of depth images; empty for those whose name speaks of depth. A camera has
+        the one that is in its frame.
+    :param depth_tolerance: seconds by which the stamp of depth may differ from that of its image.
+    :param target_frame: frame of the positions, reached through the recorded transforms; empty for
+        the optical frame of each camera.
     :param truth: annotations in the layout of YouTube-VIS, for the report.
     :param overwrite: replace outputs that are there already.
     :param fresh: throw away the unfinished work of an earlier run.
@@ -52,6 +58,10 @@ class Settings:
     merge: bool = False
     masks: bool = True
     files: Mapping[str, Path] = field(default_factory=dict)
+    positions: bool = True
+    depth: tuple[str, ...] = ()
+    depth_tolerance: float = 0.02
+    target_frame: str = ''
     truth: Path | None = None
     overwrite: bool = False
     fresh: bool = False

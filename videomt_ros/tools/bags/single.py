@@ -32,6 +32,7 @@ from .outputs import (
     work_folder,
 )
 from .pipeline import Pipeline, Window
+from .places import Survey
 from .reading import Recording
 from .settings import Settings
 from .stages import StageReport, Stages
@@ -145,6 +146,7 @@ def process_recording(
     check_outputs(source, path, settings)
     with Recording(source) as recording:
         cameras, notes = find_cameras(recording, settings.topics, settings.names)
+        survey = Survey(recording, cameras, settings)
         segmenter = load(settings)
         # Windows side by side use the cores without waiting for each other; one frame does not.
         threads = 1 if workers and segmenter.splits else workers or cores()
@@ -157,8 +159,8 @@ def process_recording(
         with fixed_numerics(threads), _Work(work_folder(path), settings.fresh) as work:
             journal = Journal(work.journal, run, segmenter.network.config.class_names)
             try:
-                return _Run(source, path, settings, recording, cameras, notes, segmenter, weights,
-                            journal, workers, watcher or Watcher()).finish(began)
+                return _Run(source, path, settings, recording, cameras, survey, notes, segmenter,
+                            weights, journal, workers, watcher or Watcher()).finish(began)
             finally:
                 work.keep = journal.progress.next_index > 0
                 journal.close()
@@ -173,6 +175,7 @@ class _Run:
     settings: Settings
     recording: Recording
     cameras: tuple[Camera, ...]
+    survey: Survey
     notes: tuple[str, ...]
     segmenter: AheadSegmenter
     weights: str
@@ -185,7 +188,7 @@ class _Run:
         resumed = self.journal.progress.next_index
         stages = Stages()
         outputs = plan_outputs(self.path, self.settings, self.journal, self.recording,
-                               self.cameras, self._facts())
+                               self.cameras, self.survey, self._facts())
         for each in outputs:
             check_free(each.path, self.settings.overwrite, self.path)
             with one_sentence(each.path):
@@ -205,7 +208,8 @@ class _Run:
             damage=self.journal.progress.damage or self.recording.damage,
             outputs=tuple(done),
             cameras=tuple(camera.topic.name for camera in self.cameras),
-            notes=(*self.notes, *self._replaced(), *self._errors()), weights=self.weights,
+            notes=(*self.notes, *self.survey.notes, *self._replaced(), *self._errors()),
+            weights=self.weights,
             stages=reports, seconds=time.monotonic() - began)
 
     def _make(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rosbags.interfaces import Qos
 
 IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+COMPRESSED_SUFFIX = '/compressed'  # of the name, as image_transport has it
 
 
 @dataclass(frozen=True)

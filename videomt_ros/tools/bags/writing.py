@@ -22,6 +22,7 @@ from .cameras import Camera, FrameChoice, FrameCounter
 from .errors import BagError
 from .journal import Journal
 from .messages import MASK, mask_message, OFFERED, TRACKS, tracks_message, typestore
+from .places import Places
 from .reading import Recording
 from .record import FrameRecord
 from .topic import Topic
@@ -60,8 +61,10 @@ def is_single_file(path: Path) -> bool:
 class _Output:
     """An open recording, to which the topics of results are added."""
 
-    def __init__(self, bag: Writer, cameras: Sequence[Camera], masks: bool) -> None:
+    def __init__(self, bag: Writer, cameras: Sequence[Camera], masks: bool,
+                 places: Places) -> None:
         self._bag = bag
+        self._places = places
         self._tracks = [self._topic(camera, 'tracks', TRACKS) for camera in cameras]
         self._masks = [self._topic(camera, 'mask', MASK) for camera in cameras] if masks else []
 
@@ -73,7 +76,8 @@ class _Output:
     def add(self, record: FrameRecord) -> None:
         """Write the results of a frame, if it has any."""
         if record.error is None:
-            self._bag.write(self._tracks[record.camera], record.time, tracks_message(record))
+            self._bag.write(self._tracks[record.camera], record.time,
+                            tracks_message(record, self._places.of(record)))
             if self._masks:
                 self._bag.write(self._masks[record.camera], record.time, mask_message(record))
 
@@ -91,7 +95,7 @@ def result_topic(camera: Camera, name: str) -> str:
 
 def write_bag(
     folder: Path, name: Path, storage: StoragePlugin, journal: Journal, recording: Recording,
-    cameras: Sequence[Camera], choice: FrameChoice, *, merge: bool, masks: bool,
+    cameras: Sequence[Camera], choice: FrameChoice, places: Places, *, merge: bool, masks: bool,
 ) -> Path:
     """
     Write the results, while the journal grows.
@@ -103,6 +107,7 @@ def write_bag(
     :param recording: open, that they are of.
     :param cameras: of it.
     :param choice: which part of it.
+    :param places: of the objects in it, at its beginning.
     :param merge: put all messages of that part in between, as they were recorded.
     :param masks: write label images, besides the tracks with their masks as runs.
     :returns: path of the finished output, to be moved to its final name.
@@ -116,7 +121,7 @@ def write_bag(
     if storage is StoragePlugin.MCAP:
         bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with bag:
-        output = _Output(bag, cameras, masks)
+        output = _Output(bag, cameras, masks, places)
         if merge:
             _merge(bag, output, journal, recording, cameras, choice)
         else:
