@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from videomt_ros.ros.depth import read_depth
 from videomt_ros.ros.lifting import Placement
@@ -173,12 +173,10 @@ class Places:
         return sight.locate(record)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A message, its topic, and when it was recorded."""
+class _Read(NamedTuple):
+    """A message, by its topic."""
 
     topic: str
-    time: int
     content: Any
 
 
@@ -209,7 +207,7 @@ class _Reader:
         if content is None:
             self._tell(f'a message of {message.topic.name} cannot be read, and is left out')
         else:
-            yield _Read(message.topic.name, message.time, content)
+            yield _Read(message.topic.name, content)
 
 
 class _Sight:
