@@ -157,8 +157,7 @@ def find_cameras(
         if twin != name and images.get(twin) in chosen:
             left_out.append(f'{name} is left out: it repeats {twin}')
         elif depth_by_name(name):
-            left_out.append(
-                f'{name} is left out: its name says depth, which serves positions alone')
+            left_out.append(f'{name} is left out: its name says depth')
         elif first.reason:
             left_out.append(f'{name} is left out: {first.reason}')
         else:
