@@ -12,7 +12,9 @@ one side alone is seen, it is the middle of this side.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -47,6 +49,9 @@ class Placement:
 
     position: np.ndarray
     size: np.ndarray
+
+
+NOWHERE: Mapping[int, Placement] = MappingProxyType({})  # no track has a place
 
 
 @dataclass(frozen=True, eq=False)

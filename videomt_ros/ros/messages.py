@@ -8,7 +8,6 @@ Results as messages, and the decoders that a consumer of the messages needs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
@@ -18,20 +17,19 @@ from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 from videomt_ros.msg import Segment, SegmentationMask, Track, TrackArray
 from videomt_ros.ros.images import array_to_image, image_to_labels
+from videomt_ros.ros.lifting import NOWHERE, Placement
 from videomt_ros.ros.runs import decode_runs, encode_runs
 from videomt_ros.ros.stamps import nanoseconds, StampScale
 
 if TYPE_CHECKING:  # who only decodes messages needs no torch
     from videomt_ros.perception import FrameResult, Instance
-    from videomt_ros.ros.lifting import Placement
 
 _BACKGROUND = 0  # mask value
 _STUFF = 0  # track id
-_NOWHERE: Mapping[int, Placement] = MappingProxyType({})
 
 
 def tracks_message(result: FrameResult, header: Header, scale: StampScale, mask_runs: bool,
-                   placements: Mapping[int, Placement] = _NOWHERE) -> TrackArray:
+                   placements: Mapping[int, Placement] = NOWHERE) -> TrackArray:
     """
     Make the message of a frame's tracks.
 

@@ -212,18 +212,16 @@ class _Look(NamedTuple):
 def _look_at(recording: Recording, topic: Topic) -> _Look:
     if topic.serialisation != 'cdr':
         return _Look(True, f'its messages are serialised as {topic.serialisation!r}; expected cdr')
-    messages = recording.messages([topic.name])
+    message = recording.first(topic.name)
+    if message is None:
+        return _Look(False)
     try:
-        for message in messages:
-            decode_image(topic.kind, message.data)
-            return _Look(True)
+        decode_image(topic.kind, message.data)
     except ImageError as error:
         # A single broken image is no reason; one that is of the wrong kind is.
         wrong = error.cause.startswith(('encoding', 'depth'))
         return _Look(True, str(error) if wrong else None)
-    finally:
-        messages.close()
-    return _Look(False)
+    return _Look(True)
 
 
 def _named(topics: Sequence[Topic]) -> tuple[Camera, ...]:

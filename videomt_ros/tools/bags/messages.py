@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 import sys
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
 from videomt_ros.bag_qos import offered
-from videomt_ros.ros.lifting import Placement
+from videomt_ros.ros.lifting import NOWHERE, Placement
 from videomt_ros.share import share_directory
 
 from .record import FrameRecord, Sighting
 
 TRACKS, MASK = 'videomt_ros/msg/TrackArray', 'videomt_ros/msg/SegmentationMask'
 OFFERED = offered(10)
-_NOWHERE: Mapping[int, Placement] = MappingProxyType({})
 
 
 @cache
@@ -38,7 +36,7 @@ def typestore() -> Typestore:
 
 
 def tracks_message(
-    record: FrameRecord, placements: Mapping[int, Placement] = _NOWHERE,
+    record: FrameRecord, placements: Mapping[int, Placement] = NOWHERE,
 ) -> bytes:
     """
     Make the TrackArray of a frame, with the runs of its masks.

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from videomt_ros.ros.depth import read_depth
-from videomt_ros.ros.lifting import Placement
+from videomt_ros.ros.lifting import NOWHERE, Placement
 from videomt_ros.ros.pixels import ImageError
 from videomt_ros.ros.scene import Locator
 from videomt_ros.ros.stamps import nanoseconds
@@ -32,7 +31,6 @@ CAMERA_INFO, TRANSFORMS = 'sensor_msgs/msg/CameraInfo', 'tf2_msgs/msg/TFMessage'
 MOVING, FIXED = '/tf', '/tf_static'
 _PATIENCE_NS = 1_000_000_000  # by which what belongs to an image is recorded later, at most
 _TRANSFORM_TOLERANCE_S = 0.1  # that of the node, unless it is told another
-_NOWHERE: Mapping[int, Placement] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,8 @@ class Survey:
     def _find(self, asked: Sequence[str]) -> tuple[Sources | None, ...]:
         """Give each camera the depth that is in its frame."""
         frames = self._depth_frames(asked)
+        if not frames:  # most recordings have none, and need not be looked at any further
+            return (None,) * len(self._cameras)
         found: list[Sources | None] = []
         for camera in self._cameras:
             own = _frame_of(self._recording, camera.topic.name)
@@ -96,7 +96,7 @@ class Survey:
                            f"depth in its frame '{own}'; choose with --depth")
             found.append(Sources(fitting[0], _info_of(self._recording, camera, own))
                          if len(fitting) == 1 else None)
-        if frames and not any(found) and not self._notes:
+        if not any(found) and not self._notes:
             self._note(f'no positions, for {" and ".join(frames)} is in the frame of no camera, '
                        f'and so not registered to its images')
         return tuple(found)
@@ -166,7 +166,7 @@ class Places:
         """
         sight = self._sights[record.camera]
         if sight is None or record.error is not None:
-            return _NOWHERE
+            return NOWHERE
         if self._buffer is not None:
             for transform in self._transforms.until(record.time + _PATIENCE_NS):
                 self._buffer.add(transform.content, fixed=False)
@@ -210,40 +210,49 @@ class _Reader:
             yield _Read(message.topic.name, content)
 
 
+@dataclass
 class _Sight:
-    """The depth and the calibration of one camera, as far as its frames have come."""
+    """
+    The depth and the calibration of one camera, as far as its frames have come.
 
-    def __init__(self, camera: Camera, sources: Sources, info: Any, reader: _Reader,
-                 locator: Locator, tolerance: float) -> None:
-        self._camera = camera
-        self._sources = sources
-        self._info = info
-        self._reader = reader
-        self._locator = locator
-        self._tolerance = tolerance
-        self._stamp = -1  # nanoseconds, of the depth that was read last
+    :param camera: whose.
+    :param sources: of it.
+    :param info: its calibration; None before one has come.
+    :param reader: of the sources.
+    :param locator: of the camera.
+    :param tolerance: seconds by which the stamp of depth may differ from that of its image.
+    :param stamp: of the depth that was read last, in nanoseconds.
+    """
+
+    camera: Camera
+    sources: Sources
+    info: Any
+    reader: _Reader
+    locator: Locator
+    tolerance: float
+    stamp: int = -1
 
     def locate(self, record: FrameRecord) -> Mapping[int, Placement]:
         """Place the objects of the next frame; see :meth:`Places.of`."""
-        self._locator.depths.expect(record.stamp)
-        for each in self._reader.until(record.time):
+        self.locator.depths.expect(record.stamp)
+        for each in self.reader.until(record.time):
             self._add(each)
-        if self._stamp < record.stamp:  # depth that belongs to the image may come after it
-            for each in self._reader.until(record.time + _PATIENCE_NS):
+        if self.stamp < record.stamp:  # depth that belongs to the image may come after it
+            for each in self.reader.until(record.time + _PATIENCE_NS):
                 self._add(each)
-                if self._stamp >= record.stamp:
+                if self.stamp >= record.stamp:
                     break
-        scene = self._locator.locate(
-            record.result(self._camera.name), header_of(record), self._info, self._tolerance,
+        scene = self.locator.locate(
+            record.result(self.camera.name), header_of(record), self.info, self.tolerance,
             _TRANSFORM_TOLERANCE_S)
         return scene.placements
 
     def _add(self, each: _Read) -> None:
-        if each.topic == self._sources.depth:
-            self._locator.depths.add(each.content)
-            self._stamp = nanoseconds(each.content.header.stamp)
+        if each.topic == self.sources.depth:
+            self.locator.depths.add(each.content)
+            self.stamp = nanoseconds(each.content.header.stamp)
         else:
-            self._info = each.content
+            self.info = each.content
 
 
 def _content(message: Message) -> Any:
@@ -256,12 +265,8 @@ def _content(message: Message) -> Any:
 
 def _first(recording: Recording, topic: str) -> Any:
     """Give the first message of a topic; None where there is none that can be read."""
-    messages = recording.messages([topic])
-    try:
-        message = next(messages, None)
-        return None if message is None else _content(message)
-    finally:
-        messages.close()
+    message = recording.first(topic)
+    return None if message is None else _content(message)
 
 
 def _frame_of(recording: Recording, topic: str) -> str | None:

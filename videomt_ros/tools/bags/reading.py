@@ -146,6 +146,19 @@ class Recording:
                 self._damage = each.damage
                 return
 
+    def first(self, topic: str) -> Message | None:
+        """
+        Read the first message of a topic.
+
+        :param topic: its name.
+        :returns: the message; None where there is none.
+        """
+        messages = self.messages([topic])
+        try:
+            return next(messages, None)
+        finally:
+            messages.close()
+
     def _open(self) -> Iterator[StorageFile]:
         """Open the files in order, up to the first that is damaged."""
         for path in self.files:
