@@ -17,9 +17,10 @@ PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 def batches(annotations, rank=0, index=0, preprocessing=PLAIN, changes=None, **of_stage):
     """Give the batches of a stage over one source, colours left as they are."""
-    settings = config(annotations, **{'colour': 0.0, **(changes or {})})
+    settings = config(annotations, **(changes or {}))
     _, found = read_sources(settings.data)
-    return ClipBatches(found, settings, stage(**of_stage), index, preprocessing, rank)
+    now = stage(**{'colour': 0.0, **of_stage})
+    return ClipBatches(found, settings, now, index, preprocessing, rank)
 
 
 def same(one, other):
@@ -117,7 +118,7 @@ def test_a_picture_becomes_a_clip_by_turning(tmp_path):
     pixels, targets = batches(path, frame_size=(64, 96), frames=3)[0]
     assert not torch.equal(pixels[0, 0], pixels[0, 1])
     assert not torch.equal(targets.masks[0, 0, 0], targets.masks[0, 0, 2])
-    alone, _ = batches(path, frame_size=(64, 96), frames=1, changes={'zoom': 1.0})[0]
+    alone, _ = batches(path, frame_size=(64, 96), frames=1, zoom=1.0)[0]
     picture = cv2.imread(str(tmp_path / '0.png'))[..., ::-1]
     shown = alone[:, 0].permute(0, 2, 3, 1).numpy()
     others = [cv2.imread(str(tmp_path / f'{i}.png'))[..., ::-1] for i in (1, 2)]
@@ -208,8 +209,9 @@ def test_a_batch_depends_on_seed_stage_step_and_process_alone(videos):
 
 
 def test_pasted_objects_lie_where_their_masks_are(videos):
-    plain, pasted = (batches(videos, frames=3, clips=4, frame_size=(64, 96), changes={
-        'zoom': 1.0, 'paste': share}) for share in (0.0, 1.0))
+    plain, pasted = (
+        batches(videos, frames=3, clips=4, frame_size=(64, 96), zoom=1.0, paste=share)
+        for share in (0.0, 1.0))
     assert len(plain[0][1].labels[0]) <= 3 < len(pasted[0][1].labels[0])
     masks = pasted[0][1].masks
     assert masks.sum(dim=1).max() == 1  # what is pasted in front hides what is behind
@@ -222,7 +224,7 @@ def test_pasted_objects_lie_where_their_masks_are(videos):
 
 
 def test_half_of_the_clips_can_get_objects(videos):
-    clips = batches(videos, clips=1, changes={'paste': 0.5})
+    clips = batches(videos, clips=1, paste=0.5)
     counts_of = [int((clips[step][1].labels >= 0).sum()) for step in range(60)]
     assert 15 < sum(count > 3 for count in counts_of) < 40
 

@@ -82,6 +82,9 @@ class Stage:
     :param clips: clips per step and process.
     :param frames: frames of each clip; 1 trains per frame.
     :param stride: frames of a clip are up to this many video frames apart.
+    :param zoom: largest random enlargement of a clip (a crop), 1 is none.
+    :param colour: strength of random brightness, contrast and channel gains, 0 is none.
+    :param paste: share of the clips that get objects of another clip pasted in, 0..1.
     :param optimizer: ``adamw``, or ``muon`` for what is trained from scratch (with about twice
         AdamW's rate).
     :param lr: base learning rate.
@@ -101,6 +104,9 @@ class Stage:
     clips: int = 8
     frames: int = 5
     stride: int = 1
+    zoom: float = 1.5
+    colour: float = 0.2
+    paste: float = 0.0
     optimizer: str = 'adamw'
     lr: float = 1e-4
     layer_decay: float = 0.6
@@ -112,9 +118,10 @@ class Stage:
     masked_attention: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, 'steps', 'clips', 'frames', 'stride')
-        _at_least(self, 0, 'weight_decay', 'warmup', 'encoder_frozen', 'encoder_warmup',
-                  'clip_norm')
+        _at_least(self, 1, 'steps', 'clips', 'frames', 'stride', 'zoom')
+        _at_least(self, 0, 'colour', 'weight_decay', 'warmup', 'encoder_frozen',
+                  'encoder_warmup', 'clip_norm')
+        _expect(0 <= self.paste <= 1, 'paste', self.paste, '0 to 1')
         _expect(min(self.frame_size) > 0, 'frame_size', self.frame_size, 'pixels, at least 1')
         _expect(self.optimizer in ('adamw', 'muon'), 'optimizer', self.optimizer,
                 'adamw or muon')
@@ -143,9 +150,6 @@ class TrainConfig:
     :param device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
     :param threads: of torch and OpenCV on the CPU.
     :param workers: processes that prepare clips; 0 does it in the training process.
-    :param zoom: largest random enlargement of a clip (a crop), 1 is none.
-    :param colour: strength of random brightness, contrast and channel gains, 0 is none.
-    :param paste: share of the clips that get objects of another clip pasted in, 0..1.
     :param save_every: steps between checkpoints.
     """
 
@@ -161,9 +165,6 @@ class TrainConfig:
     device: str = 'auto'
     threads: int = 1
     workers: int = 0
-    zoom: float = 1.5
-    colour: float = 0.2
-    paste: float = 0.0
     save_every: int = 500
 
     def __post_init__(self) -> None:
@@ -178,9 +179,8 @@ class TrainConfig:
                 self.device, 'auto, cpu, cuda or cuda:N')
         _expect(not self.init or self.network == Network(), 'network', self.network,
                 f'none, for the sizes are those of init ({self.init})')
-        _at_least(self, 0, 'seed', 'test_size', 'workers', 'colour')
-        _expect(0 <= self.paste <= 1, 'paste', self.paste, '0 to 1')
-        _at_least(self, 1, 'threads', 'zoom', 'save_every')
+        _at_least(self, 0, 'seed', 'test_size', 'workers')
+        _at_least(self, 1, 'threads', 'save_every')
         loss = self.loss
         _expect(min(loss.classes, loss.mask, loss.dice, loss.no_object) >= 0, 'loss', loss,
                 'weights of at least 0')

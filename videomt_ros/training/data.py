@@ -186,7 +186,7 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
 
     def _clip(self, random: np.random.Generator) -> Clip:
         clip = self._draw(random)
-        if self.config.paste and random.random() < self.config.paste:
+        if self.stage.paste and random.random() < self.stage.paste:
             return paste(random, clip, self._draw(random))
         return clip
 
@@ -198,8 +198,8 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
         indices = [0] * T if video.still else _draw_frames(
             random, len(video.files), T, self.config.data[number].stride or self.stage.stride)
         augmentation = draw_augmentation(
-            random, (video.height, video.width), self.stage.frame_size, self.config.zoom,
-            self.config.colour, rotation_path(random, T) if video.still and T > 1 else None)
+            random, (video.height, video.width), self.stage.frame_size, self.stage.zoom,
+            self.stage.colour, rotation_path(random, T) if video.still and T > 1 else None)
         frames, masks = [], []
         picture = None
         for t, index in enumerate(indices):
