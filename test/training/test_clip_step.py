@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from videomt_ros.network import NetworkConfig, VideoMT
+from videomt_ros.training import clip_step
 from videomt_ros.training.clip_step import anneal, attention_mask, ClipStep
 from videomt_ros.training.losses import ClipTargets, LossWeights
 
@@ -126,9 +127,10 @@ def test_masks_count_from_the_first_frame_on_also_while_hidden():
     masks = torch.zeros(2, 2, 3, 8, 8, dtype=torch.bool)
     targets = ClipTargets(
         torch.tensor([[0, 1], [1, -1]]), masks, torch.tensor([[0, 2], [1, 3]]))
-    assert ClipStep(network(), WEIGHTS)._num_masks(targets, 3) == 3 + 1 + 2
+    assert ClipStep(network(), WEIGHTS)._num_masks(targets, 0, 3) == 3 + 1 + 2
+    assert ClipStep(network(), WEIGHTS)._num_masks(targets, 2, 3) == 1 + 1 + 1
     absent = ClipTargets(torch.full((1, 1), -1), masks[:1, :1], torch.tensor([[3]]))
-    assert ClipStep(network(), WEIGHTS)._num_masks(absent, 3) == 1
+    assert ClipStep(network(), WEIGHTS)._num_masks(absent, 0, 3) == 1
 
 
 def test_a_single_frame_teaches_all_but_the_memory():
@@ -170,6 +172,33 @@ def test_gradients_flow_through_all_frames(monkeypatch):
     assert of_first.any() and of_second.any()
     of_pixels, = torch.autograd.grad(states[1].queries.sum(), pixels)
     assert of_pixels[:, 0].any() and of_pixels[:, 1].any() and not of_pixels[:, 2].any()
+
+
+@pytest.mark.parametrize('dtype', (None, torch.bfloat16))
+def test_a_lead_makes_the_memory_and_gets_no_gradient(dtype):
+    net, (pixels, targets) = network(), clip(4)
+    states, propagate = [], net.propagate
+    net.propagate = lambda x: states.append(propagate(x)) or states[-1]
+    with torch.autocast('cpu', dtype, enabled=dtype is not None):
+        found = ClipStep(net, WEIGHTS)(
+            pixels.requires_grad_(), targets, (0.5, 0.5), generator(), lead=2)
+    found['loss'].backward()
+    assert [bool(pixels.grad[:, t].any()) for t in range(4)] == [False, False, True, True]
+    assert all(p.grad is not None and p.grad.any() for p in net.parameters())
+    assert [state.queries.requires_grad for state in states] == [False, False, True, True]
+    assert not torch.allclose(states[1].queries, net.initial_state(2).queries)
+
+
+def test_the_frames_after_a_lead_are_seen_as_if_all_had_counted(monkeypatch):
+    net, (pixels, targets) = network(), clip(4)
+    seen = []
+    monkeypatch.setattr(clip_step, 'clip_loss', lambda predictions, *_: seen.append(
+        predictions[-1]) or {'class': predictions[-1].class_logits.sum()})
+    for lead in (0, 3):
+        ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator(), lead=lead)
+    whole, led = seen[2], seen[5]
+    torch.testing.assert_close(whole.class_logits, led.class_logits)
+    torch.testing.assert_close(whole.mask_logits, led.mask_logits)
 
 
 @pytest.mark.parametrize('dtype', (torch.bfloat16, torch.float16))

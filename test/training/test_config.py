@@ -128,6 +128,7 @@ STAGE = {'name': 'a', 'steps': 1, 'frame_size': [8, 8]}
     ({'stages': [{**STAGE, 'lr': float('nan')}]}, 'stages[0].lr is nan; expected a finite number'),
     ({'stages': [{**STAGE, 'layer_decay': 2}]}, 'stages[0].layer_decay is 2.0; expected above 0'),
     ({'stages': [{**STAGE, 'warmup': -1}]}, 'stages[0].warmup is -1; expected at least 0'),
+    ({'stages': [{**STAGE, 'lead': -1}]}, 'stages[0].lead is -1; expected at least 0'),
     ({'stages': [{**STAGE, 'zoom': 0.5}]}, 'stages[0].zoom is 0.5; expected at least 1'),
     ({'stages': [{**STAGE, 'colour': -1}]}, 'stages[0].colour is -1.0; expected at least 0'),
     ({'stages': [{**STAGE, 'paste': 2}]}, 'stages[0].paste is 2.0; expected 0 to 1'),

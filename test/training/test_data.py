@@ -149,12 +149,30 @@ def test_frames_are_drawn_in_order_or_all_backwards_and_at_most_stride_apart():
 
 
 @pytest.mark.parametrize('length', (1, 2, 3))
-def test_a_video_shorter_than_a_clip_repeats_its_end(length):
+def test_a_video_shorter_than_a_clip_is_shown_to_and_fro(length):
     random = np.random.default_rng(0)
-    for _ in range(20):
-        indices = data._draw_frames(random, length, 4, 5)
-        expected = [min(t, length - 1) for t in range(4)]
-        assert indices in (expected, expected[::-1])
+    begun = set()
+    for _ in range(50):
+        indices = data._draw_frames(random, length, 9, 5)
+        assert len(indices) == 9 and set(indices) == set(range(length))
+        gaps = np.diff(indices)
+        assert (np.abs(gaps) == (length > 1)).all()
+        turns = np.flatnonzero(np.diff(gaps)) + 1
+        assert {indices[t] for t in turns} <= {0, length - 1}
+        begun.add(indices[0])
+    assert begun == set(range(length))
+
+
+def test_a_lead_of_any_length_up_to_the_stages_comes_before_a_clip_on_all_processes(videos):
+    counts = [[batches(videos, rank=rank, frames=2, lead=3)[step][0].shape[1]
+               for step in range(20)] for rank in (0, 1)]
+    assert counts[0] == counts[1] and set(counts[0]) == {2, 3, 4, 5}
+    assert batches(videos, frames=2, lead=3)[0][1].masks.shape[2] == counts[0][0]
+
+
+def test_masks_of_a_clip_with_a_lead_fit(videos):
+    found = fits(batches(videos, frame_size=(64, 96), frames=2, lead=9, clips=4), 5)
+    assert len(found) > 200 and found.mean() > 0.97 and found.min() > 0.7
 
 
 def test_a_clip_is_drawn_closer_where_the_video_is_too_short_for_the_stride():
@@ -235,7 +253,7 @@ def test_sources_are_drawn_by_their_weights(videos, tmp_path):
     _, found = read_sources(both.data)
     random = np.random.default_rng(0)
     clips = ClipBatches(found, both, stage(clips=1), 0, PLAIN)
-    drawn = [len(clips._clip(random).labels) for _ in range(200)]  # pictures have two objects
+    drawn = [len(clips._clip(random, 1).labels) for _ in range(200)]  # pictures have two objects
     assert 120 < drawn.count(3) < 180
 
 

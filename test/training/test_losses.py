@@ -171,6 +171,18 @@ def test_what_is_taught_is_no_object_before_an_object_comes_and_its_class_while_
     assert (masks[2].grad[0, 1] >= 0).all() and masks[2].grad.any()
 
 
+def test_a_lead_binds_and_does_not_count():
+    truth = targets(3, (0, (1, None, 1)), (1, (None, 5, 5)), (2, (None, None, 8)))
+    frames = [prediction((5, 1, 8), scores=((1, 0, 2),)), prediction((1, 8, 5)),
+              prediction((8, 1, 5))]
+    queries = bind(frames, truth, WEIGHTS, generator())
+    assert queries.tolist() == [[1, 2, 0]]  # columns 1, 5 and 8 where they are first seen
+    tail = ClipTargets(
+        truth.labels, truth.masks[:, :, 1:], (truth.first - 1).clamp(min=0))
+    assert clip_loss(frames, truth, queries, WEIGHTS, 2.0, generator(), lead=1) == clip_loss(
+        frames[1:], tail, queries, WEIGHTS, 2.0, generator())
+
+
 def test_a_batch_without_any_object_teaches_no_object_alone():
     truth = ClipTargets(
         torch.full((2, 1), -1), torch.zeros(2, 1, 1, H, W, dtype=torch.bool), torch.ones(

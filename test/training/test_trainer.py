@@ -18,7 +18,7 @@ from videomt_ros.training.trainer import CHECKPOINT, FOLDER, LOG, make_network, 
 
 STAGES = (
     stage('frame', steps=6, masked_attention=(0.0, 0.8), optimizer='muon'),
-    stage('clip', steps=4, frames=3))
+    stage('clip', steps=4, frames=3, lead=2))
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ class ClipStep(nn.Module):
 
     def forward(
             self, pixels: Tensor, targets: ClipTargets, mask_shares: tuple[float, ...],
-            generator: torch.Generator) -> dict[str, Tensor]:
+            generator: torch.Generator, lead: int = 0) -> dict[str, Tensor]:
         """
         Compute the losses of a batch of clips.
 
@@ -43,27 +43,40 @@ class ClipStep(nn.Module):
         :param targets: the objects in them.
         :param mask_shares: for each query block the share of queries with masked attention.
         :param generator: draws points and masked queries (a CPU generator).
+        :param lead: so many of the first frames bind objects and make the memory, as it is to
+            be in use, but count in no loss and get no gradient; less than T.
         :returns: scalars: ``loss`` (to be minimised, over all layers), and of the final layer
             ``class``, ``mask`` and ``dice``, detached.
         """
         B, T = pixels.shape[:2]
-        frames = self.network.encode(pixels.flatten(0, 1))
-        tokens = frames.tokens.unflatten(0, (B, T))
-        state: QueryState | None = None
-        layers: list[list[Prediction]] = []
-        for t in range(T):
-            frame = FrameTokens(tokens[:, t], frames.grid, frames.rotation)
-            predictions, state = self._frame(frame, state, mask_shares, generator)
-            layers.append(predictions)
-        num_masks = self._num_masks(targets, T)
+        with torch.no_grad():
+            layers, state = self._clip(pixels[:, :lead], None, mask_shares, generator)
+        torch.clear_autocast_cache()  # of weights that were cast without a gradient
+        layers += self._clip(pixels[:, lead:], state, mask_shares, generator)[0]
+        num_masks = self._num_masks(targets, lead, T)
         total = pixels.new_zeros(())
         for predictions_of_layer in zip(*layers, strict=True):
             predictions = list(predictions_of_layer)
             queries = bind(predictions, targets, self.weights, generator)
             losses = clip_loss(
-                predictions, targets, queries, self.weights, num_masks, generator)
+                predictions, targets, queries, self.weights, num_masks, generator, lead)
             total = total + sum(losses.values())
         return {'loss': total, **{name: value.detach() for name, value in losses.items()}}
+
+    def _clip(
+            self, pixels: Tensor, state: QueryState | None, mask_shares: tuple[float, ...],
+            generator: torch.Generator) -> tuple[list[list[Prediction]], QueryState | None]:
+        """Run frames (B, T, 3, H, W) one after the other; gives the predictions of each."""
+        B, T = pixels.shape[:2]
+        layers: list[list[Prediction]] = []
+        if T:
+            frames = self.network.encode(pixels.flatten(0, 1))
+            tokens = frames.tokens.unflatten(0, (B, T))
+        for t in range(T):
+            frame = FrameTokens(tokens[:, t], frames.grid, frames.rotation)
+            predictions, state = self._frame(frame, state, mask_shares, generator)
+            layers.append(predictions)
+        return layers, state
 
     def _frame(
             self, frame: FrameTokens, state: QueryState | None, mask_shares: tuple[float, ...],
@@ -93,9 +106,10 @@ class ClipStep(nn.Module):
         class_logits, embeddings, features = self.network.predict(y, grid)
         return Prediction(class_logits, torch.einsum('bqc,bchw->bqhw', embeddings, features))
 
-    def _num_masks(self, targets: ClipTargets, frames: int) -> float:
-        """Count (object, frame) pairs from each object's first frame on; mean over processes."""
-        count = (frames - targets.first).clamp(min=0)[targets.labels >= 0].sum().float()
+    def _num_masks(self, targets: ClipTargets, lead: int, frames: int) -> float:
+        """Count (object, frame) pairs that have a loss; mean over processes."""
+        pairs = frames - targets.first.clamp(min=lead)  # from each object's first frame on
+        count = pairs[targets.labels >= 0].sum().float()
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(count)
             count /= dist.get_world_size()

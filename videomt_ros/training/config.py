@@ -82,6 +82,8 @@ class Stage:
     :param clips: clips per step and process.
     :param frames: frames of each clip; 1 trains per frame.
     :param stride: frames of a clip are up to this many video frames apart.
+    :param lead: up to this many frames come before those of a clip, without a loss: the clip
+        begins with queries that were carried through them, and with their objects bound.
     :param zoom: largest random enlargement of a clip (a crop), 1 is none.
     :param colour: strength of random brightness, contrast and channel gains, 0 is none.
     :param paste: share of the clips that get objects of another clip pasted in, 0..1.
@@ -104,6 +106,7 @@ class Stage:
     clips: int = 8
     frames: int = 5
     stride: int = 1
+    lead: int = 0
     zoom: float = 1.5
     colour: float = 0.2
     paste: float = 0.0
@@ -119,7 +122,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, 'steps', 'clips', 'frames', 'stride', 'zoom')
-        _at_least(self, 0, 'colour', 'weight_decay', 'warmup', 'encoder_frozen',
+        _at_least(self, 0, 'lead', 'colour', 'weight_decay', 'warmup', 'encoder_frozen',
                   'encoder_warmup', 'clip_norm')
         _expect(0 <= self.paste <= 1, 'paste', self.paste, '0 to 1')
         _expect(min(self.frame_size) > 0, 'frame_size', self.frame_size, 'pixels, at least 1')

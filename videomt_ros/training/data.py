@@ -173,10 +173,12 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
         Make the batch of a step.
 
         :param step: 0..steps - 1.
-        :returns: pixels (B, T, 3, H, W) float32 normalised, and the targets.
+        :returns: pixels (B, T, 3, H, W) float32 normalised, and the targets; the stage's frames
+            are the last of the T, what comes before them is their lead.
         """
         random = np.random.default_rng((*self.seed, step))
-        clips = [self._clip(random) for _ in range(self.stage.clips)]
+        count = self.stage.frames + self._lead(step)
+        clips = [self._clip(random, count) for _ in range(self.stage.clips)]
         pixels = torch.stack([self._normalise(clip.frames) for clip in clips])
         return pixels, collate([clip.labels for clip in clips], [clip.masks for clip in clips])
 
@@ -184,22 +186,27 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
         return (pixels - self.mean) / self.std
 
-    def _clip(self, random: np.random.Generator) -> Clip:
-        clip = self._draw(random)
+    def _lead(self, step: int) -> int:
+        """Draw the lead of a step, for all processes alike: they wait for the slowest."""
+        if not self.stage.lead:
+            return 0
+        return int(np.random.default_rng((*self.seed[:2], step)).integers(self.stage.lead + 1))
+
+    def _clip(self, random: np.random.Generator, count: int) -> Clip:
+        clip = self._draw(random, count)
         if self.stage.paste and random.random() < self.stage.paste:
-            return paste(random, clip, self._draw(random))
+            return paste(random, clip, self._draw(random, count))
         return clip
 
-    def _draw(self, random: np.random.Generator) -> Clip:
+    def _draw(self, random: np.random.Generator, count: int) -> Clip:
         number = random.choice(len(self.videos), p=self.shares)
         videos = self.videos[number]
         video = videos[random.integers(len(videos))]
-        T = self.stage.frames
-        indices = [0] * T if video.still else _draw_frames(
-            random, len(video.files), T, self.config.data[number].stride or self.stage.stride)
+        indices = [0] * count if video.still else _draw_frames(
+            random, len(video.files), count, self.config.data[number].stride or self.stage.stride)
         augmentation = draw_augmentation(
             random, (video.height, video.width), self.stage.frame_size, self.stage.zoom,
-            self.stage.colour, rotation_path(random, T) if video.still and T > 1 else None)
+            self.stage.colour, rotation_path(random, count) if video.still and count > 1 else None)
         frames, masks = [], []
         picture = None
         for t, index in enumerate(indices):
@@ -237,11 +244,14 @@ def collate(labels: list[list[int]], masks: list[np.ndarray]) -> ClipTargets:
 
 def _draw_frames(
         random: np.random.Generator, length: int, count: int, stride: int) -> list[int]:
-    """Draw frames of a clip in time order, or all backwards; short videos repeat their end."""
+    """Draw frames of a clip in time order, or all backwards; short videos go to and fro."""
     step = int(random.integers(1, stride + 1))
     step = max(1, min(step, (length - 1) // max(count - 1, 1)))
-    start = int(random.integers(max(length - (count - 1) * step, 1)))
-    indices = [min(start + i * step, length - 1) for i in range(count)]
+    there_and_back = max(2 * (length - 1), 1)
+    starts = length - (count - 1) * step  # so many let the clip end with the video
+    start = int(random.integers(starts if starts > 0 else there_and_back))
+    indices = [(start + i * step) % there_and_back for i in range(count)]
+    indices = [min(i, there_and_back - i) for i in indices] if length > 1 else [0] * count
     return indices[::-1] if random.random() < 0.5 else indices
 
 

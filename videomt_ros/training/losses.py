@@ -141,7 +141,8 @@ def _cost(
 
 def clip_loss(
         predictions: list[Prediction], targets: ClipTargets, queries: Tensor,
-        weights: LossWeights, num_masks: float, generator: torch.Generator) -> dict[str, Tensor]:
+        weights: LossWeights, num_masks: float, generator: torch.Generator,
+        lead: int = 0) -> dict[str, Tensor]:
     """
     Compute the losses of one layer over the frames of the clips.
 
@@ -151,21 +152,23 @@ def clip_loss(
     :param weights: of the terms.
     :param num_masks: by which sums over masks are divided, at least 1.
     :param generator: draws the points at which masks are compared.
+    :param lead: so many of the first frames do not count.
     :returns: weighted scalars ``class``, ``mask`` and ``dice``.
     """
-    logits = torch.stack([p.class_logits for p in predictions], dim=1)  # (B, T, Q, K + 1)
+    learned = predictions[lead:]
+    logits = torch.stack([p.class_logits for p in learned], dim=1)  # (B, T, Q, K + 1)
     B, T, Q, K = logits.shape[0], logits.shape[1], logits.shape[2], logits.shape[3] - 1
     classes = torch.full((B, T, Q), K, dtype=torch.int64, device=logits.device)
     clip, item = (queries >= 0).nonzero(as_tuple=True)
     chosen: list[Tensor] = []
     truths: list[Tensor] = []
-    for t, prediction in enumerate(predictions):
-        bound = targets.first[clip, item] <= t
+    for t, prediction in enumerate(learned):
+        bound = targets.first[clip, item] <= lead + t
         b, n = clip[bound], item[bound]
         q = queries[b, n]
         classes[b, t, q] = targets.labels[b, n]
         chosen.append(prediction.mask_logits[b, q])
-        truths.append(targets.masks[b, n, t])
+        truths.append(targets.masks[b, n, lead + t])
     balance = torch.ones(K + 1, device=logits.device)
     balance[K] = weights.no_object
     loss_class = F.cross_entropy(logits.flatten(0, 2), classes.flatten(), weight=balance)

@@ -120,7 +120,8 @@ class Trainer:
                 with self._autocast():
                     losses = module(
                         pixels.to(self.device), targets.to(self.device),
-                        shares(self.step / stage.steps), generator)
+                        shares(self.step / stage.steps), generator,
+                        lead=pixels.shape[1] - stage.frames)
                 norm = self._update(losses['loss'], optimizers, scaler, stage.clip_norm)
                 now = time.monotonic()
                 rows.append((
