@@ -46,7 +46,7 @@ soak: $(READY)  ## half an hour of the node among cameras and listeners that com
 # seconds at a lower rate. The held-out scenes have seeds of their own.
 SHARDS = 0 1 2 3 4 5 6 7 8 9
 SHORT_SHARDS = 0 1 2 3 4 5 6
-SPREAD_SHARDS = 0 1 2 3 4 5 6 7 8
+SPREAD_SHARDS = 0 1 2 3 4 5 6 7 8 9 10
 DATA = runs/data
 
 data: $(READY)  ## render the simulated scenes on which the embedded network is trained
@@ -62,8 +62,9 @@ train: data  ## train the embedded network anew (hours), and measure it
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded.yaml
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_further.yaml
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_spread.yaml
-	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_last.yaml
-	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded_last/network
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_larger.yaml
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_carried.yaml
+	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded_carried/network
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257
 	$(BIN)/ruff check

@@ -91,6 +91,17 @@ def test_the_last_prediction_is_that_of_the_network_frame_by_frame(fields):
         torch.testing.assert_close(mine.queries, theirs.queries)
 
 
+@pytest.mark.parametrize('fields', ({}, {'backbone': 'dinov3'}))
+def test_frames_are_encoded_alike_one_by_one_and_together(fields):
+    net, (pixels, _) = network(**fields), clip(5)
+    step = ClipStep(net, WEIGHTS)
+    for at_once in (2, 5):
+        for one, other in zip(step._encode(pixels, 1), step._encode(pixels, at_once), strict=True):
+            torch.testing.assert_close(one.tokens, other.tokens)
+            assert one.grid == other.grid == (3, 4)
+            assert (one.rotation is None) == (other.rotation is None) == (not fields)
+
+
 def test_masked_attention_changes_what_the_queries_see():
     net = network().eval()
     with torch.no_grad():
@@ -189,11 +200,23 @@ def test_a_lead_makes_the_memory_and_gets_no_gradient(dtype):
     assert not torch.allclose(states[1].queries, net.initial_state(2).queries)
 
 
+def test_of_a_lead_no_more_is_predicted_than_binds(monkeypatch):
+    net, (pixels, targets) = network(), clip(5)
+    calls, predict = [], net.predict
+    monkeypatch.setattr(net, 'predict', lambda *given: calls.append(given) or predict(*given))
+    step = ClipStep(net, WEIGHTS)
+    step(pixels, targets, (0.0, 0.0), generator(), lead=4)
+    assert len(calls) == 3 * 2  # of the first frame, where the objects are bound, and the last
+    calls.clear()
+    step(pixels, targets, (0.5, 0.0), generator(), lead=4)
+    assert len(calls) == 3 * 2 + 3  # and what masks the attention of the others
+
+
 def test_the_frames_after_a_lead_are_seen_as_if_all_had_counted(monkeypatch):
     net, (pixels, targets) = network(), clip(4)
     seen = []
     monkeypatch.setattr(clip_step, 'clip_loss', lambda predictions, *_: seen.append(
-        predictions[-1]) or {'class': predictions[-1].class_logits.sum()})
+        predictions[3]) or {'class': predictions[3].class_logits.sum()})
     for lead in (0, 3):
         ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator(), lead=lead)
     whole, led = seen[2], seen[5]

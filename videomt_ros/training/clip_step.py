@@ -8,7 +8,7 @@ block; :func:`anneal` lets it fade away, so that the trained network needs no ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn, Tensor
@@ -48,39 +48,39 @@ class ClipStep(nn.Module):
         :returns: scalars: ``loss`` (to be minimised, over all layers), and of the final layer
             ``class``, ``mask`` and ``dice``, detached.
         """
-        B, T = pixels.shape[:2]
-        with torch.no_grad():
-            layers, state = self._clip(pixels[:, :lead], None, mask_shares, generator)
+        # The caches of a CPU hold the tokens of one frame, and not those of a clip.
+        at_once = 1 if pixels.device.type == 'cpu' else pixels.shape[1]
+        begun = set(targets.first[targets.labels >= 0].tolist())
+        state: QueryState | None = None
+        frames: dict[int, list[Prediction]] = {}
+        with torch.no_grad():  # what binds objects is all that is wanted of a lead
+            for t, tokens in enumerate(self._encode(pixels[:, :lead], at_once)):
+                frames[t], state = self._frame(tokens, state, mask_shares, generator, t in begun)
         torch.clear_autocast_cache()  # of weights that were cast without a gradient
-        layers += self._clip(pixels[:, lead:], state, mask_shares, generator)[0]
-        num_masks = self._num_masks(targets, lead, T)
+        for t, tokens in enumerate(self._encode(pixels[:, lead:], at_once), lead):
+            frames[t], state = self._frame(tokens, state, mask_shares, generator)
+        num_masks = self._num_masks(targets, lead, pixels.shape[1])
         total = pixels.new_zeros(())
-        for predictions_of_layer in zip(*layers, strict=True):
-            predictions = list(predictions_of_layer)
+        for layer in range(self.network.config.num_query_blocks + 1):
+            predictions = {t: layers[layer] for t, layers in frames.items() if layers}
             queries = bind(predictions, targets, self.weights, generator)
             losses = clip_loss(
                 predictions, targets, queries, self.weights, num_masks, generator, lead)
             total = total + sum(losses.values())
         return {'loss': total, **{name: value.detach() for name, value in losses.items()}}
 
-    def _clip(
-            self, pixels: Tensor, state: QueryState | None, mask_shares: tuple[float, ...],
-            generator: torch.Generator) -> tuple[list[list[Prediction]], QueryState | None]:
-        """Run frames (B, T, 3, H, W) one after the other; gives the predictions of each."""
-        B, T = pixels.shape[:2]
-        layers: list[list[Prediction]] = []
-        if T:
-            frames = self.network.encode(pixels.flatten(0, 1))
-            tokens = frames.tokens.unflatten(0, (B, T))
-        for t in range(T):
-            frame = FrameTokens(tokens[:, t], frames.grid, frames.rotation)
-            predictions, state = self._frame(frame, state, mask_shares, generator)
-            layers.append(predictions)
-        return layers, state
+    def _encode(self, pixels: Tensor, at_once: int) -> Iterator[FrameTokens]:
+        """Encode (B, T, 3, H, W), so many of the T at once, and give frame after frame."""
+        for t in range(0, pixels.shape[1], at_once):
+            part = pixels[:, t:t + at_once]
+            frames = self.network.encode(part.flatten(0, 1))
+            for tokens in frames.tokens.unflatten(0, part.shape[:2]).unbind(1):
+                yield FrameTokens(tokens, frames.grid, frames.rotation)
 
     def _frame(
             self, frame: FrameTokens, state: QueryState | None, mask_shares: tuple[float, ...],
-            generator: torch.Generator) -> tuple[list[Prediction], QueryState]:
+            generator: torch.Generator, predict: bool = True,
+    ) -> tuple[list[Prediction], QueryState]:
         """Run one frame; gives the prediction before each query block and the final one."""
         network = self.network
         state = state or network.initial_state(frame.tokens.shape[0])
@@ -88,7 +88,8 @@ class ClipStep(nn.Module):
         predictions = []
         blocks = network.blocks[-network.config.num_query_blocks:]
         for block, share in zip(blocks, mask_shares, strict=True):
-            predictions.append(self._predict(x, frame.grid))
+            if predict or share > 0:
+                predictions.append(self._predict(x, frame.grid))
             mask = None
             if share > 0:
                 mask = attention_mask(
@@ -96,8 +97,10 @@ class ClipStep(nn.Module):
                     generator)
             x = block(x, frame.rotation, mask)
         y = network.norm(x)
-        predictions.append(self._read(y, frame.grid))
-        return predictions, network.propagate(y if network.config.norm_queries else x)
+        if predict:
+            predictions.append(self._read(y, frame.grid))
+        carried = network.propagate(y if network.config.norm_queries else x)
+        return predictions if predict else [], carried
 
     def _predict(self, x: Tensor, grid: tuple[int, int]) -> Prediction:
         return self._read(self.network.norm(x), grid)

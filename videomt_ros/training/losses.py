@@ -10,7 +10,9 @@ teaches the class before the object appears, and takes classes from the last fra
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from scipy.optimize import linear_sum_assignment
 import torch
@@ -56,6 +58,9 @@ class Prediction:
     mask_logits: Tensor
 
 
+PredictionsByFrame: TypeAlias = 'Mapping[int, Prediction] | Sequence[Prediction]'
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """
@@ -80,12 +85,12 @@ class LossWeights:
 
 
 def bind(
-        predictions: list[Prediction], targets: ClipTargets, weights: LossWeights,
+        predictions: PredictionsByFrame, targets: ClipTargets, weights: LossWeights,
         generator: torch.Generator) -> Tensor:
     """
     Bind every object that is ever seen to one query.
 
-    :param predictions: one for each of the T frames.
+    :param predictions: one for each of the T frames in which an object is first seen.
     :param targets: the clips' objects.
     :param weights: of the costs.
     :param generator: draws the points at which masks are compared.
@@ -93,11 +98,11 @@ def bind(
         more objects than queries, found none left).
     """
     queries = torch.full_like(targets.labels, -1)
-    for t, prediction in enumerate(predictions):
+    for t in range(targets.masks.shape[2]):
         begins = targets.first == t
         if not begins.any():
             continue
-        costs = _matching_cost(prediction, targets, t, weights, generator).cpu().numpy()
+        costs = _matching_cost(predictions[t], targets, t, weights, generator).cpu().numpy()
         for b in begins.any(dim=1).nonzero().flatten().tolist():
             objects = begins[b].nonzero().flatten().cpu()
             cost = costs[b][:, objects.numpy()]
@@ -140,13 +145,13 @@ def _cost(
 
 
 def clip_loss(
-        predictions: list[Prediction], targets: ClipTargets, queries: Tensor,
+        predictions: PredictionsByFrame, targets: ClipTargets, queries: Tensor,
         weights: LossWeights, num_masks: float, generator: torch.Generator,
         lead: int = 0) -> dict[str, Tensor]:
     """
     Compute the losses of one layer over the frames of the clips.
 
-    :param predictions: one for each of the T frames.
+    :param predictions: one for each of the T frames that counts.
     :param targets: the clips' objects.
     :param queries: (B, N) as :func:`bind` gave them.
     :param weights: of the terms.
@@ -155,7 +160,7 @@ def clip_loss(
     :param lead: so many of the first frames do not count.
     :returns: weighted scalars ``class``, ``mask`` and ``dice``.
     """
-    learned = predictions[lead:]
+    learned = [predictions[t] for t in range(lead, targets.masks.shape[2])]
     logits = torch.stack([p.class_logits for p in learned], dim=1)  # (B, T, Q, K + 1)
     B, T, Q, K = logits.shape[0], logits.shape[1], logits.shape[2], logits.shape[3] - 1
     classes = torch.full((B, T, Q), K, dtype=torch.int64, device=logits.device)
