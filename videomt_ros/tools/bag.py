@@ -152,8 +152,9 @@ def _add_network(group: Any) -> None:
                        ('max-lost', 'seconds that a track waits for its object'),
                        ('max-gap', 'seconds without a frame after which all is new')):
         group.add_argument(f'--{name}', type=_number(0), metavar='X', help=text)
-    group.add_argument('--batch', type=_count(1), default=4, metavar='T',
-                       help='frames that go through the early blocks together, default 4')
+    group.add_argument('--batch', type=_count(1), default=Settings.batch, metavar='T',
+                       help='frames that go through the early blocks together, '
+                            'default %(default)s')
     group.add_argument('--workers', type=_count(0), metavar='N',
                        help='threads for that, default: as many as cores; 0: no threads at all')
 
@@ -161,8 +162,9 @@ def _add_network(group: Any) -> None:
 def _add_positions(group: Any) -> None:
     group.add_argument('--depth', nargs='+', metavar='TOPIC',
                        help='depth images (default: those whose name says depth)')
-    group.add_argument('--depth-tolerance', type=_number(0), default=0.02, metavar='SECONDS',
-                       help='between the stamps of depth and image, default 0.02')
+    group.add_argument('--depth-tolerance', type=_number(0), metavar='SECONDS',
+                       default=Settings.depth_tolerance,
+                       help='between the stamps of depth and image, default %(default)s')
     group.add_argument('--target-frame', default='', metavar='FRAME',
                        help="of positions, by the recorded /tf; default: the camera's")
     group.add_argument('--no-positions', action='store_true', help='do not look at depth')
