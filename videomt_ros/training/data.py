@@ -251,7 +251,7 @@ def _draw_frames(
     starts = length - (count - 1) * step  # so many let the clip end with the video
     start = int(random.integers(starts if starts > 0 else there_and_back))
     indices = [(start + i * step) % there_and_back for i in range(count)]
-    indices = [min(i, there_and_back - i) for i in indices] if length > 1 else [0] * count
+    indices = [min(i, there_and_back - i) for i in indices]
     return indices[::-1] if random.random() < 0.5 else indices
 
 
