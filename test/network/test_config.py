@@ -13,6 +13,7 @@ from videomt_ros.network import NetworkConfig, Preprocessing
     ({'class_names': ('a', 3), 'thing_classes': frozenset()}, 'class_names'),
     ({'num_query_blocks': 13}, 'num_query_blocks 13'),
     ({'backbone': 'resnet'}, "'resnet'"),
+    ({'mask_parts': 'some'}, "mask_parts 'some': expected one of"),
     ({'class_names': (), 'thing_classes': frozenset()}, 'class_names is empty'),
     ({'thing_classes': frozenset({40})}, 'thing_classes'),
     ({'backbone': 'dinov3', 'hidden_size': 12, 'num_heads': 2}, 'multiple of 4'),

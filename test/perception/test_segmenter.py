@@ -244,6 +244,7 @@ def test_a_bad_setting_changes_nothing(person, frame):
     ({'classes': ['cat']}, "class 'cat' is not one .* it knows person, dog, cup"),
     ({'classes': [3]}, 'class 3 is not one'),
     ({'start_score': 7}, 'start_score is 7: expected 0 to 1'),
+    ({'mask_parts': 'half'}, "mask_parts is 'half': expected one of"),
     ({'max_gap': -1}, 'max_gap is -1: expected more than 0'),
 ])
 def test_unknown_choices_are_refused_with_the_known_ones(person, options, said):

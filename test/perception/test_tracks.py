@@ -383,7 +383,7 @@ def test_shares_of_the_union_and_of_the_smaller_of_two_masks():
 @pytest.mark.parametrize('name, value', [
     ('start_score', 1.5), ('keep_score', -0.1), ('keep_score', 0.6), ('confirm_frames', 0),
     ('max_lost', -1.0), ('max_lost', float('nan')), ('min_area', 2), ('duplicate_overlap', -1),
-    ('move_overlap', 1.1), ('start_score', float('nan'))])
+    ('move_overlap', 1.1), ('start_score', float('nan')), ('mask_parts', 'auto')])
 def test_numbers_out_of_range_are_refused_by_name(name, value):
     with pytest.raises(ValueError, match=f'^{name} is '):
         TrackRules(**{name: value})

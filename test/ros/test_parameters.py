@@ -60,6 +60,7 @@ def test_params_file_names_every_parameter_with_its_default(probe, host):
     ({'engine': 'steam'}, ["'steam'", 'eager']),
     ({'outputs': ['mask', 'masque']}, ["['mask', 'masque']", 'one of mask, mask_image']),
     ({'resize': 'crop'}, ["'crop'", 'short_side']),
+    ({'mask_parts': 'half'}, ["'half'", 'auto, all, main']),
     ({'autostart': False}, ['read-only']),
     ({'start_score': 0.6, 'keep_score': 0.7}, ['keep_score is 0.7']),
     ({'start_score': 0.6, 'reliability': 'maybe'}, ["'maybe'"]),

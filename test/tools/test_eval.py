@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import sys
 
 from builtin_interfaces.msg import Time
@@ -84,11 +85,25 @@ def assert_perfect(report):
         assert value == pytest.approx(1, abs=0.01)  # corners of squares are round
 
 
+def test_a_stray_part_of_a_mask_counts_only_where_it_is_wanted(dataset, checkpoint, tmp_path):
+    stray = tmp_path / 'stray'
+    shutil.copytree(dataset, stray)
+    for path in (stray / '11').iterdir():
+        picture = cv2.imread(str(path))
+        picture[:16, 80:] = COLOURS['red'][::-1]
+        cv2.imwrite(str(path), picture)
+    words = (str(stray), '--checkpoint', checkpoint, '--mask-parts')
+    assert_perfect(run(tmp_path, *words, 'main'))
+    found = run(tmp_path, *words, 'all')['metrics']['tracking']['class_averaged']['hota']
+    assert found < 0.95
+
+
 def test_online(dataset, checkpoint, tmp_path, capsys):
     report = run(tmp_path, dataset, '--checkpoint', checkpoint)
     assert_perfect(report)
     assert report['checkpoint'] == checkpoint and report['protocol'] == 'online'
     assert report['start_score'] == 0.5 and report['keep_score'] == 0.3
+    assert report['mask_parts'] == 'auto'
     assert report['data'] == {
         'path': f'{dataset}/annotations.json', 'videos': 3, 'frames': 24, 'objects': 3, 'fps': 10}
     assert 0 < report['seconds_per_frame'] < 5

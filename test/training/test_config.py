@@ -42,6 +42,7 @@ def test_every_entry_is_read(tmp_path):
         data: [{annotations: a.json, images: pictures, weight: 2}]
         seed: 3
         test_size: 96
+        mask_parts: main
         network: {hidden_size: 64, layer_scale: 1e-5}
         loss: {num_points: 100, no_object: 0.2}
         precision: bf16
@@ -54,7 +55,7 @@ def test_every_entry_is_read(tmp_path):
         'out', (DataSource('a.json', 'pictures', 2.0),), (
             Stage('one', 5, (8, 16), lr=1e-3, masked_attention=(0.0, 0.5)),
             Stage('two', 6, (8, 16), frames=4, optimizer='muon')),
-        seed=3, test_size=96, network=Network(hidden_size=64, layer_scale=1e-5),
+        seed=3, test_size=96, mask_parts='main', network=Network(hidden_size=64, layer_scale=1e-5),
         loss=LossWeights(num_points=100, no_object=0.2), precision='bf16', device='cuda:1')
 
 

@@ -203,6 +203,17 @@ def test_the_size_of_frames_at_run_time_can_be_another(videos):
     assert network.config.preprocessing.size == 64
 
 
+def test_the_result_says_which_parts_of_its_masks_are_the_object(videos, tmp_path):
+    assert make_network(config(videos), NAMES).config.mask_parts == 'all'
+    network = make_network(config(videos, mask_parts='main'), NAMES)
+    assert network.config.mask_parts == 'main'
+    network.save_pretrained(tmp_path)
+    for asked, expected in (('', 'main'), ('all', 'all')):
+        settings = config(
+            videos, init=str(tmp_path), network=Network(), mask_parts=asked)
+        assert make_network(settings, NAMES).config.mask_parts == expected
+
+
 def test_a_frozen_encoder_stays_while_heads_learn(videos, tmp_path):
     settings = config(videos, tmp_path, (stage(steps=2, frames=2, encoder_frozen=2),))
     before = make_network(settings, NAMES).state_dict()

@@ -11,6 +11,7 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 RESIZE_RULES = ('short_side', 'square')
+MASK_PARTS = ('all', 'main')
 BACKBONES = ('dinov2', 'dinov3')
 
 # Bounds of the sizes, both inclusive: a damaged record must not have gigabytes made.
@@ -81,6 +82,8 @@ class NetworkConfig:
     :param class_names: K names in the order of the class head.
     :param thing_classes: indices of the classes that are countable things; the rest is stuff.
     :param preprocessing: how the weights want to be fed.
+    :param mask_parts: of a mask that falls into parts, ``all`` are the object, or the ``main`` one
+        is: for weights whose queries may show several objects that look alike.
     :raises ValueError: when the numbers do not fit together; the message names which.
     """
 
@@ -100,10 +103,13 @@ class NetworkConfig:
     class_names: tuple[str, ...] = tuple(str(i) for i in range(40))
     thing_classes: frozenset[int] = frozenset(range(40))
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    mask_parts: str = 'all'
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise ValueError(f'backbone {self.backbone!r}: expected one of {BACKBONES}')
+        if self.mask_parts not in MASK_PARTS:
+            raise ValueError(f'mask_parts {self.mask_parts!r}: expected one of {MASK_PARTS}')
         for name, bounds in _BOUNDS.items():
             _check_whole(name, getattr(self, name), *bounds)
         if not (_is_number(self.layer_norm_eps) and self.layer_norm_eps > 0):

@@ -2,7 +2,8 @@
 A checkpoint folder in Hugging Face's layout: what is in it, read and written.
 
 ``config.json`` and ``model.safetensors`` are transformers' own. ``videomt_ros.json`` beside them
-is ours and says what its record cannot: backbone, norm_queries, thing classes, preprocessing.
+is ours and says what its record cannot: backbone, norm_queries, thing classes, preprocessing,
+mask_parts.
 ``video_preprocessor_config.json`` is read where ours is missing, and written with square rules.
 """
 
@@ -58,6 +59,7 @@ def write_folder(
         'mlp_size': config.mlp_size,
         'thing_classes': sorted(config.thing_classes),
         'preprocessing': asdict(config.preprocessing),
+        'mask_parts': config.mask_parts,
     })
     rule = config.preprocessing
     if rule.rule == 'square':
@@ -143,6 +145,7 @@ def _read_config(
         class_names=names,
         thing_classes=thing_classes,
         preprocessing=_read_preprocessing(folder, extra, grid_size * P),
+        mask_parts=extra.get('mask_parts', 'all'),
     )
 
 

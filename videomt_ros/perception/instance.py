@@ -15,6 +15,7 @@ import time
 from videomt_ros.network import NetworkConfig
 
 from .matching import Sightings
+from .parts import keep_main_parts
 from .tasks import Segmentation, track_instance, View
 from .tracks import label_dtype, TrackBook, TrackRules
 from .upsample import EMPTY_PATCH, MaskUpsampler
@@ -53,7 +54,10 @@ class InstanceTask:
         slots = self._book.candidates(reading, rules)
         logits = view.mask_logits(slots)  # (n, h, w)
         rows, columns = view.geometry.frame_part(logits.shape[1:])
-        sightings = Sightings.of(slots, logits[:, rows, columns])
+        visible = logits[:, rows, columns]
+        if rules.mask_parts == 'main':
+            visible[...] = keep_main_parts(visible, self._book.last_masks(slots))
+        sightings = Sightings.of(slots, visible)
         matching = time.perf_counter()
         matched = self._book.match(reading, sightings, rules, view.elapsed)
         upsampling = time.perf_counter()

@@ -25,6 +25,7 @@ from videomt_ros.network import NetworkConfig
 from .contest import share_out, Shares
 from .evidence import ClassReading
 from .matching import Match, Sightings
+from .parts import keep_main_parts
 from .regions import cut_out
 from .slot_evidence import SlotEvidence
 from .tasks import Segmentation, stuff_instance, track_instance, View
@@ -94,10 +95,16 @@ class PanopticTask:
         start = time.perf_counter()
         entries = self._enter(view.class_logits, rules)
         logits = view.mask_tensor(entries.slots)  # (n, h, w)
+        rows, columns = view.geometry.frame_part((logits.shape[1], logits.shape[2]))
+        if rules.mask_parts == 'main':
+            of_things = np.flatnonzero(self._is_thing[entries.classes])
+            visible = logits[of_things, rows, columns]
+            logits[of_things, rows, columns] = torch.from_numpy(keep_main_parts(
+                visible.cpu().numpy(), self._book.last_masks(entries.slots[of_things]),
+            )).to(logits.device)
         shares = share_out(logits, entries.scores, view.geometry, rules.overlap_threshold)
         matching = time.perf_counter()
         things = [k for k in shares.passed if self._is_thing[entries.classes[k]]]
-        rows, columns = view.geometry.frame_part((logits.shape[1], logits.shape[2]))
         sightings = Sightings(
             entries.slots[things], shares.areas[things] / shares.owner.size, np.ones(len(things)),
             (logits[things][:, rows, columns] > 0).flatten(1).cpu().numpy())

@@ -86,8 +86,9 @@ class VideoSegmenter:
         nothing; only in 'semantic' they still win their pixels, which are then unlabelled.
     :param max_gap: longest time in seconds between two frames over which the memory is carried on.
     :param rules: further fields of :class:`TrackRules`: start_score, keep_score, confirm_frames,
-        max_lost, ...; none of them matters to 'semantic'.
-    :raises ValueError: for an unknown task, engine, resize rule or class, or a number that is out
+        max_lost, ...; none of them matters to 'semantic'. 'mask_parts' can also be 'auto', as it
+        is unless given: as the weights' record says.
+    :raises ValueError: for an unknown task, engine, resize rule or class, or a value that is out
         of its range.
     """
 
@@ -113,7 +114,7 @@ class VideoSegmenter:
         self._engine = make_engine(engine, network) if isinstance(engine, str) else engine
         self._resizer = Resizer(preprocessing, config.patch_size)
         self._cameras: dict[str, Camera] = {}
-        self._rules = TrackRules()
+        self._rules = TrackRules(mask_parts=config.mask_parts)
         self.configure(classes=classes, max_gap=max_gap, **rules)
 
     @classmethod
@@ -155,6 +156,8 @@ class VideoSegmenter:
         max_gap = changes.pop('max_gap', None)
         if max_gap is not None and not max_gap > 0:
             raise ValueError(f'max_gap is {max_gap}: expected more than 0 seconds')
+        if changes.get('mask_parts') == 'auto':
+            changes['mask_parts'] = self.network.config.mask_parts
         if 'classes' in changes:
             changes['classes'] = _class_ids(changes['classes'], self.network.config)
         self._rules = replace(self._rules, **changes)

@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from videomt_ros.network.config import MASK_PARTS
 
 from .evidence import classify, ClassReading, read_classes
 from .matching import Match, match, Sightings
@@ -49,13 +50,15 @@ class TrackRules:
     :param duplicate_overlap: two masks of one class are one object where they share more than
         this part, 0..1, of the smaller one: what is seen of two objects has nothing in common, and
         a slot often shows a part of what another shows whole. 1 keeps all masks.
+    :param mask_parts: 'all' parts of a mask are the object, or the 'main' one is, as
+        :mod:`videomt_ros.perception.parts` finds it; 'semantic' has no such parts.
     :param move_overlap: intersection over union, 0..1, with a track's last mask from which on
         another slot can carry the track on.
     :param score_threshold: in 'panoptic', class probability 0..1 that a slot must exceed to get
         any pixel, as a thing or as stuff.
     :param overlap_threshold: in 'panoptic', share 0..1 of its own mask that a slot must win.
     :param classes: indices of the wanted classes; None for all.
-    :raises ValueError: naming the number that is out of its range.
+    :raises ValueError: naming the value that is out of its range.
     """
 
     start_score: float = 0.5
@@ -64,6 +67,7 @@ class TrackRules:
     max_lost: float = 3.0
     min_area: float = 1e-4
     duplicate_overlap: float = 0.7
+    mask_parts: str = 'all'
     move_overlap: float = 0.3
     score_threshold: float = 0.8
     overlap_threshold: float = 0.8
@@ -74,6 +78,8 @@ class TrackRules:
                      'score_threshold', 'overlap_threshold'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} is {getattr(self, name)}: expected 0 to 1')
+        if self.mask_parts not in MASK_PARTS:
+            raise ValueError(f'mask_parts is {self.mask_parts!r}: expected one of {MASK_PARTS}')
         if self.keep_score > self.start_score:
             raise ValueError(
                 f'keep_score is {self.keep_score}: expected at most start_score, which is '
@@ -189,6 +195,18 @@ class TrackBook:
         owned = [track.slot for track in self._tracks if track.slot is not None]
         passing[owned] |= reading.evidence_score[owned] >= rules.keep_score
         return np.flatnonzero(passing)
+
+    def last_masks(self, slots: np.ndarray) -> list[np.ndarray | None]:
+        """
+        Tell where the tracks of some slots were in the frame before.
+
+        :param slots: (n,) query slots.
+        :returns: (p,) bool masks at the network's resolution; None for a slot without a track, or
+            whose track was not seen then.
+        """
+        seen = {track.slot: track.mask for track in self._tracks
+                if track.slot is not None and track.state is not TrackState.LOST}
+        return [seen.get(slot) for slot in slots.tolist()]
 
     def match(
         self, reading: ClassReading, sightings: Sightings, rules: TrackRules, elapsed: float,

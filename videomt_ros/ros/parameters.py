@@ -21,7 +21,7 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from videomt_ros.network.config import RESIZE_RULES
+from videomt_ros.network.config import MASK_PARTS, RESIZE_RULES
 from videomt_ros.perception.engines import ENGINES
 from videomt_ros.perception.segmenter import PRECISIONS, TASKS
 from videomt_ros.perception.tracks import TrackRules
@@ -113,6 +113,9 @@ class Settings:
     overlap_threshold: float = _parameter(
         _RULES.overlap_threshold, 'Task panoptic: share of its own mask that a segment must win '
         'from the others.', When.FRAME, low=0.0, high=1.0)
+    mask_parts: str = _parameter(
+        'auto', 'Of a mask that falls into parts, all are the object, or the main one is; auto is '
+        'as the weights want it.', When.FRAME, choices=('auto', *MASK_PARTS))
     max_lost: float = _parameter(
         _RULES.max_lost, 'Seconds for which a LOST track waits for its object.', When.FRAME,
         low=0.0, high=3600.0)
@@ -170,7 +173,7 @@ def tracking_options(settings: Settings) -> dict[str, Any]:
     :returns: arguments for ``VideoSegmenter.configure``.
     """
     names = ('start_score', 'keep_score', 'confirm_frames', 'min_area', 'score_threshold',
-             'overlap_threshold', 'max_lost', 'max_gap')
+             'overlap_threshold', 'mask_parts', 'max_lost', 'max_gap')
     return {'classes': settings.classes or None,
             **{name: getattr(settings, name) for name in names}}
 

@@ -92,7 +92,8 @@ def _run_fleet(arguments: argparse.Namespace, settings: Settings) -> int:
 def _settings(arguments: argparse.Namespace) -> Settings:
     tracking: dict[str, Any] = {
         name: getattr(arguments, name)
-        for name in ('task', 'resize', 'start_score', 'keep_score', 'max_lost', 'max_gap')
+        for name in (
+            'task', 'resize', 'mask_parts', 'start_score', 'keep_score', 'max_lost', 'max_gap')
         if getattr(arguments, name) is not None}
     if arguments.classes:
         tracking['classes'] = [
@@ -146,6 +147,7 @@ def _add_network(group: Any) -> None:
                        help='what runs the network; only eager takes frames in batches')
     group.add_argument('--task', help='instance, panoptic or semantic')
     group.add_argument('--resize', help='auto, short_side or square')
+    group.add_argument('--mask-parts', help='auto, all or main: what of a mask in parts is kept')
     group.add_argument('--classes', nargs='+', help='names or numbers; default: all')
     for name, text in (('start-score', 'begins a track, 0 to 1'),
                        ('keep-score', 'keeps it, 0 to 1'),

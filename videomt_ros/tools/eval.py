@@ -28,6 +28,7 @@ import torch
 
 from .bags.errors import BagError
 from .. import __version__
+from ..network.config import MASK_PARTS
 from ..perception import VideoSegmenter
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
                         help='online: score with which a track begins (default: %(default)s)')
     parser.add_argument('--keep-score', type=_share, default=0.3, metavar='S',
                         help='online: score with which a track goes on (default: %(default)s)')
+    parser.add_argument('--mask-parts', choices=('auto', *MASK_PARTS), default='auto',
+                        help='online: what of a mask in parts is the object (default: as the '
+                        'weights want it)')
     parser.add_argument('--top-k', type=_whole, default=10, metavar='N',
                         help='offline: predictions of a video (default: %(default)s)')
     parser.add_argument('--predictions', type=Path, metavar='FILE',
@@ -191,7 +195,8 @@ def _of_network(arguments: argparse.Namespace, truth: GroundTruth, fps: float) -
 
     segmenter = VideoSegmenter.from_pretrained(
         arguments.checkpoint, device=arguments.device, precision='fp32',
-        start_score=arguments.start_score, keep_score=arguments.keep_score)
+        start_score=arguments.start_score, keep_score=arguments.keep_score,
+        mask_parts=arguments.mask_parts)
     network = segmenter.network
     classes = metrics.match_classes(network.config.class_names, truth.class_names)
     segmenter.configure(classes=list(classes))
@@ -220,7 +225,8 @@ def _origin(arguments: argparse.Namespace) -> dict[str, Any]:
     """Tell where the predictions come from."""
     if arguments.predictions is not None:
         return {'predictions': str(arguments.predictions)}
-    settings = ('start_score', 'keep_score') if arguments.protocol == 'online' else ('top_k',)
+    online = arguments.protocol == 'online'
+    settings = ('start_score', 'keep_score', 'mask_parts') if online else ('top_k',)
     return {
         'checkpoint': arguments.checkpoint or 'embedded', 'protocol': arguments.protocol,
         **{name: getattr(arguments, name) for name in settings}}

@@ -8,6 +8,7 @@ from pathlib import Path
 import re
 from typing import Any, get_args, get_origin, get_type_hints
 
+from videomt_ros.network.config import MASK_PARTS
 import yaml
 
 from .losses import LossWeights
@@ -148,6 +149,8 @@ class TrainConfig:
     :param network: sizes where there is no ``init`` (which brings its own).
     :param test_size: short side in pixels at which the trained network wants its frames; 0 is
         that of the last stage.
+    :param mask_parts: ``main`` where the trained network may show several objects that look alike
+        in one mask, else ``all``; empty is as ``init`` has it.
     :param loss: weights and points.
     :param precision: ``fp32``, or ``bf16`` / ``fp16`` for autocast.
     :param device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
@@ -163,6 +166,7 @@ class TrainConfig:
     init: str = ''
     network: Network = field(default_factory=Network)
     test_size: int = 0
+    mask_parts: str = ''
     loss: LossWeights = field(default_factory=LossWeights)
     precision: str = 'fp32'
     device: str = 'auto'
@@ -182,6 +186,8 @@ class TrainConfig:
                 self.device, 'auto, cpu, cuda or cuda:N')
         _expect(not self.init or self.network == Network(), 'network', self.network,
                 f'none, for the sizes are those of init ({self.init})')
+        _expect(self.mask_parts in ('', *MASK_PARTS), 'mask_parts', self.mask_parts,
+                f'one of {", ".join(MASK_PARTS)}, or nothing')
         _at_least(self, 0, 'seed', 'test_size', 'workers')
         _at_least(self, 1, 'threads', 'save_every')
         loss = self.loss
