@@ -115,6 +115,26 @@ def test_the_data_set_can_be_named(tmp_path):
     assert load_network(tmp_path / 'out').config.class_names[0] == 'Person'
 
 
+def test_weights_are_averaged_under_the_first_ones_record(tmp_path, capsys):
+    folders = [tmp_path / name for name in 'abc']
+    weights = []
+    for seed, folder in enumerate(folders):
+        network = make_network(seed, mask_parts='main' if folder.name == 'a' else 'all')
+        network.save_pretrained(folder)
+        weights.append(network.state_dict())
+    out = tmp_path / 'out'
+    first, *others = map(str, folders)
+    assert main(['--convert', first, str(out), '--average', *others]) == 0
+    averaged = load_network(out)
+    assert averaged.config == load_network(first).config
+    for name, tensor in averaged.state_dict().items():
+        torch.testing.assert_close(tensor, sum(each[name] for each in weights) / 3)
+    make_network(num_queries=7).save_pretrained(folders[2])
+    capsys.readouterr()
+    said = fails(capsys, '--convert', first, out, '--average', *others)
+    assert f'{folders[2]} is another network than {first}; expected the same sizes' in said
+
+
 def fails(capsys, *arguments):
     """Run the command, which must fail; return its one line."""
     assert main([str(argument) for argument in arguments]) == 1

@@ -71,7 +71,7 @@ def test_the_configuration_of_the_embedded_checkpoint_reads():
 def test_its_trainings_begin_where_the_one_before_ends():
     names = (
         'train_embedded', 'train_embedded_further', 'train_embedded_spread',
-        'train_embedded_larger', 'train_embedded_carried')
+        'train_embedded_larger', 'train_embedded_carried', 'train_embedded_apart')
     found = [read_config(ROOT / f'config/{name}.yaml') for name in names]
     for before, after in pairwise(found):
         assert after.init == f'{before.output}/network' and after.output != before.output

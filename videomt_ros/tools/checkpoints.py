@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 import torch
 
-from ..network import CheckpointError, load_network
+from ..network import CheckpointError, load_network, VideoMT
 from ..network.class_lists import CLASS_LISTS, load_class_list
 from ..network.registry import by_hand_folder, cached, ENTRIES
 
@@ -29,13 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if args.convert is None:
-        if args.norm_queries is not None or args.classes is not None or args.half:
-            parser.error('--norm-queries, --classes and --half belong to --convert')
+        if args.norm_queries is not None or args.classes is not None or args.half or args.average:
+            parser.error('--norm-queries, --classes, --average and --half belong to --convert')
         _print_table()
         return 0
     source, folder = args.convert
     try:
-        _convert(source, Path(folder), args.norm_queries, args.classes, args.half)
+        _convert(
+            source, Path(folder), args.norm_queries, args.classes, args.average, args.half)
     except (CheckpointError, OSError) as error:
         print(f'{parser.prog}: {error}', file=sys.stderr)
         return 1
@@ -58,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--classes', choices=CLASS_LISTS,
         help='the data set that IN was trained on, for the names of its classes')
+    parser.add_argument(
+        '--average', nargs='+', default=(), metavar='OTHER',
+        help='write the mean of the weights of IN and of these, which must be trainings of one '
+             'network that went on from each other')
     parser.add_argument(
         '--half', action='store_true', help='store the weights in half the space, as fp16')
     return parser
@@ -91,7 +96,7 @@ def _print_table() -> None:
 
 
 def _convert(source: str, folder: Path, norm_queries: str | None, classes: str | None,
-             half: bool) -> None:
+             others: Sequence[str], half: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f'{folder} is a file; expected a folder to write into')
     network = load_network(
@@ -104,6 +109,8 @@ def _convert(source: str, folder: Path, norm_queries: str | None, classes: str |
                 f'{len(listed.names)}')
         network.config = replace(
             network.config, class_names=listed.names, thing_classes=listed.thing_classes)
+    if others:
+        _average(network, source, others)
     network.save_pretrained(folder, torch.float16 if half else None)
     config = network.config
     print(f'{folder}: {config.num_layers} blocks of {config.hidden_size} channels, '
@@ -111,6 +118,22 @@ def _convert(source: str, folder: Path, norm_queries: str | None, classes: str |
           f'{config.num_classes} classes ({", ".join(config.class_names[:3])}, ...)')
     if config.backbone == 'dinov3' or config.norm_queries:
         print('transformers has no VidEoMT of this kind; this package reads the folder.')
+
+
+def _average(network: VideoMT, source: str, others: Sequence[str]) -> None:
+    """Give a network the mean weights of several ("model soups", Wortsman et al., ICML 2022)."""
+    mean = {name: tensor / (1 + len(others)) for name, tensor in network.state_dict().items()}
+    for other in others:
+        loaded = load_network(other)
+        weights = loaded.state_dict()
+        if ({name: tensor.shape for name, tensor in weights.items()}
+                != {name: tensor.shape for name, tensor in mean.items()}
+                or loaded.config.class_names != network.config.class_names):
+            raise CheckpointError(
+                f'{other} is another network than {source}; expected the same sizes and classes')
+        for name, tensor in weights.items():
+            mean[name] += tensor / (1 + len(others))
+    network.load_state_dict(mean)
 
 
 if __name__ == '__main__':
