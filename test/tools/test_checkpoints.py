@@ -113,6 +113,11 @@ def test_the_data_set_can_be_named(tmp_path):
     source = original_file(tmp_path / 'mine.pth')
     assert main(['--convert', str(source), str(tmp_path / 'out'), '--classes', 'ovis']) == 0
     assert load_network(tmp_path / 'out').config.class_names[0] == 'Person'
+    other = original_file(tmp_path / 'other.pth')
+    assert main(['--convert', str(source), str(tmp_path / 'mean'), '--classes', 'vipseg',
+                 '--average', str(other)]) == 1, 'of another number'
+    assert main(['--convert', str(source), str(tmp_path / 'mean'), '--classes', 'ovis',
+                 '--average', str(other)]) == 0
 
 
 def test_weights_are_averaged_under_the_first_ones_record(tmp_path, capsys):

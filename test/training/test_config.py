@@ -142,6 +142,7 @@ STAGE = {'name': 'a', 'steps': 1, 'frame_size': [8, 8]}
     ({'loss': {'num_points': 0}}, 'loss is LossWeights('),
     ({'loss': {'dice': -1}}, 'expected weights of at least 0'),
     ({'loss': {'importance': 2}}, 'importance in 0..1'),
+    ({'mask_parts': 'half'}, "mask_parts is 'half'; expected one of all, main, or nothing"),
     ({'precision': 'fp8'}, "precision is 'fp8'; expected fp32, bf16 or fp16"),
     ({'device': 'tpu'}, "device is 'tpu'; expected auto, cpu, cuda or cuda:N"),
     ({'seed': -1}, 'seed is -1; expected at least 0'),

@@ -101,6 +101,8 @@ def _convert(source: str, folder: Path, norm_queries: str | None, classes: str |
         raise CheckpointError(f'{folder} is a file; expected a folder to write into')
     network = load_network(
         source, norm_queries=None if norm_queries is None else norm_queries == 'true')
+    if others:  # before the classes are named: the others have the names of their files
+        _average(network, source, others)
     if classes is not None:
         listed = load_class_list(classes)
         if len(listed.names) != network.config.num_classes:
@@ -109,8 +111,6 @@ def _convert(source: str, folder: Path, norm_queries: str | None, classes: str |
                 f'{len(listed.names)}')
         network.config = replace(
             network.config, class_names=listed.names, thing_classes=listed.thing_classes)
-    if others:
-        _average(network, source, others)
     network.save_pretrained(folder, torch.float16 if half else None)
     config = network.config
     print(f'{folder}: {config.num_layers} blocks of {config.hidden_size} channels, '
