@@ -134,6 +134,7 @@ STAGE = {'name': 'a', 'steps': 1, 'frame_size': [8, 8]}
     ({'stages': [{**STAGE, 'zoom': 0.5}]}, 'stages[0].zoom is 0.5; expected at least 1'),
     ({'stages': [{**STAGE, 'colour': -1}]}, 'stages[0].colour is -1.0; expected at least 0'),
     ({'stages': [{**STAGE, 'paste': 2}]}, 'stages[0].paste is 2.0; expected 0 to 1'),
+    ({'stages': [{**STAGE, 'twins': -1}]}, 'stages[0].twins is -1.0; expected 0 to 1'),
     ({'stages': [{**STAGE, 'masked_attention': [0.5, 0.5]}]},
      'stages[0].masked_attention is [0.5, 0.5]; expected two rising numbers in 0..1, or [0, 0]'),
     ({'stages': [{**STAGE, 'masked_attention': [0, 20]}]}, 'stages[0].masked_attention is'),

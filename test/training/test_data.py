@@ -241,6 +241,19 @@ def test_pasted_objects_lie_where_their_masks_are(videos):
         assert (painted & of_kind).sum() > 0.9 * (painted | of_kind).sum()
 
 
+def test_twins_come_as_often_as_the_stage_says(videos):
+    plain, twins = (
+        batches(videos, frames=2, clips=1, frame_size=(64, 96), zoom=1.0, twins=share)
+        for share in (0.0, 0.5))
+    more = 0
+    for step in range(60):
+        (_, alone), (_, found) = plain[step], twins[step]
+        if len(found.labels[0]) > len(alone.labels[0]):
+            assert set(found.labels[0].tolist()) == set(alone.labels[0].tolist())
+            more += 1
+    assert 15 < more < 45
+
+
 def test_half_of_the_clips_can_get_objects(videos):
     clips = batches(videos, clips=1, paste=0.5)
     counts_of = [int((clips[step][1].labels >= 0).sum()) for step in range(60)]

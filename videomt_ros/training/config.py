@@ -88,6 +88,7 @@ class Stage:
     :param zoom: largest random enlargement of a clip (a crop), 1 is none.
     :param colour: strength of random brightness, contrast and channel gains, 0 is none.
     :param paste: share of the clips that get objects of another clip pasted in, 0..1.
+    :param twins: share of the clips in which objects get a copy of theirs close by, 0..1.
     :param optimizer: ``adamw``, or ``muon`` for what is trained from scratch (with about twice
         AdamW's rate).
     :param lr: base learning rate.
@@ -111,6 +112,7 @@ class Stage:
     zoom: float = 1.5
     colour: float = 0.2
     paste: float = 0.0
+    twins: float = 0.0
     optimizer: str = 'adamw'
     lr: float = 1e-4
     layer_decay: float = 0.6
@@ -126,6 +128,7 @@ class Stage:
         _at_least(self, 0, 'lead', 'colour', 'weight_decay', 'warmup', 'encoder_frozen',
                   'encoder_warmup', 'clip_norm')
         _expect(0 <= self.paste <= 1, 'paste', self.paste, '0 to 1')
+        _expect(0 <= self.twins <= 1, 'twins', self.twins, '0 to 1')
         _expect(min(self.frame_size) > 0, 'frame_size', self.frame_size, 'pixels, at least 1')
         _expect(self.optimizer in ('adamw', 'muon'), 'optimizer', self.optimizer,
                 'adamw or muon')

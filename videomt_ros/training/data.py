@@ -22,7 +22,7 @@ from videomt_ros.network import Preprocessing
 from .augment import Augmentation, draw_augmentation, rotation_path
 from .config import ConfigError, DataSource, Stage, TrainConfig
 from .losses import ClipTargets
-from .paste import Clip, paste
+from .paste import add_twins, Clip, paste
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,9 @@ class ClipBatches(torch.utils.data.Dataset[tuple[Tensor, ClipTargets]]):
     def _clip(self, random: np.random.Generator, count: int) -> Clip:
         clip = self._draw(random, count)
         if self.stage.paste and random.random() < self.stage.paste:
-            return paste(random, clip, self._draw(random, count))
+            clip = paste(random, clip, self._draw(random, count))
+        if self.stage.twins and random.random() < self.stage.twins:
+            clip = add_twins(random, clip)
         return clip
 
     def _draw(self, random: np.random.Generator, count: int) -> Clip:
