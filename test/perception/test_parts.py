@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from videomt_ros.perception import VideoSegmenter
 from videomt_ros.perception.parts import keep_main_parts
+from videomt_ros.perception.result import TrackState
 
 LEFT, RIGHT = np.s_[4:8, 2:6], np.s_[4:10, 20:26]  # 16 and 36 pixels, 14 columns apart
 
@@ -86,7 +87,7 @@ def twins(scripted, shows):
     def make(task, parts, record='all'):
         network = scripted([
             {0: shows('person', SMALL)}, {0: two(shows, SMALL, LARGE)}, {},
-            {0: two(shows, SMALL, LARGE)}])
+            {0: two(shows, SMALL, LARGE)}, {0: shows('person', LARGE)}])
         network.config = replace(network.config, mask_parts=record)
         return VideoSegmenter(network, task=task, mask_parts=parts, confirm_frames=1)
     return make
@@ -103,9 +104,19 @@ def boxes(segmenter, frame, count=4):
 
 @pytest.mark.parametrize('task', ['instance', 'panoptic'])
 def test_a_track_stays_with_its_object(twins, frame, task):
-    # After a frame in which it was not seen, the old place says nothing.
-    assert boxes(twins(task, 'main'), frame) == [SMALL_BOX, SMALL_BOX, None, LARGE_BOX]
-    assert boxes(twins(task, 'all'), frame) == [SMALL_BOX, BOTH_BOX, None, BOTH_BOX]
+    # The old place counts after a frame in which it was not seen, too.
+    assert boxes(twins(task, 'main'), frame) == [SMALL_BOX, SMALL_BOX, None, SMALL_BOX]
+    assert boxes(twins(task, 'all'), frame, 5) == [
+        SMALL_BOX, BOTH_BOX, None, BOTH_BOX, LARGE_BOX]
+
+
+@pytest.mark.parametrize('task', ['instance', 'panoptic'])
+def test_another_that_the_slot_goes_over_to_is_a_track_of_its_own(twins, frame, task):
+    segmenter = twins(task, 'main')
+    boxes(segmenter, frame)
+    gone, come = segmenter.process(frame).instances
+    assert (gone.track_id, gone.state, gone.area) == (1, TrackState.LOST, 0)
+    assert (come.track_id, come.state, come.box) == (2, TrackState.TRACKED, LARGE_BOX)
 
 
 @pytest.mark.parametrize('record, parts, expected', [

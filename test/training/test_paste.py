@@ -67,7 +67,7 @@ def test_a_twin_looks_and_moves_as_its_original_does():
         original, unseen, twin = made.masks
         assert not unseen.any()
         rows, columns = zip(*(np.argwhere(twin[t]).min(axis=0) - corner
-                              for t, corner in enumerate(((20, 30), (22, 36)))))
+                              for t, corner in enumerate(((20, 30), (22, 36)))), strict=True)
         # The step is the same in both frames where nothing of the twin is hidden or cut off.
         if twin.sum() == 2 * 200:
             assert rows[0] == rows[1] and columns[0] == columns[1]

@@ -8,6 +8,10 @@ Four steps, each on what the one before has left:
 3. A track that has not gone on moves to a free slot that shows its class where it was last seen.
 4. What free slots show beside that, and no track shows already, is new.
 
+With weights whose queries show several objects that look alike (:mod:`.parts`) a slot goes over
+from one of them to the next without a change of class. There an object is also another one when it
+has come farther than things do, and a track was last seen near any place that it can have reached.
+
 Everything here is done on masks at the network's resolution.
 """
 
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 
 # Masks whose intersection over union is smaller are of things in different places.
 _APART = 0.1
+# An object comes so far, in diagonals of the picture, from one frame to the next, and as far again
+# in every second in which it is not seen.
+_STEP = 0.12
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +46,14 @@ class Sightings:
     :param shares: (n,) area of each mask as a share of the frame, 0..1.
     :param chances: (n,) mean probability of each mask over its pixels, 0..1.
     :param masks: (n, p) bool, flattened.
+    :param size: (height, width) of a mask, p pixels in all.
     """
 
     slots: np.ndarray
     shares: np.ndarray
     chances: np.ndarray
     masks: np.ndarray
+    size: tuple[int, int]
 
     @staticmethod
     def of(slots: np.ndarray, logits: np.ndarray) -> Sightings:
@@ -55,12 +64,13 @@ class Sightings:
         :param logits: (n, h, w) their mask logits, without padding.
         :returns: the sightings.
         """
-        logits = logits.reshape(len(slots), logits.shape[1] * logits.shape[2])
+        size = (logits.shape[1], logits.shape[2])
+        logits = logits.reshape(len(slots), size[0] * size[1])
         masks = logits > 0
         areas = np.array([np.count_nonzero(mask) for mask in masks], dtype=np.int64)
         chances = torch.from_numpy(logits).sigmoid().numpy() * masks
         sums = chances.sum(axis=1)
-        return Sightings(slots, areas / logits.shape[1], sums / np.maximum(areas, 1), masks)
+        return Sightings(slots, areas / logits.shape[1], sums / np.maximum(areas, 1), masks, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +90,7 @@ class Match:
 
 def match(
     tracks: Sequence[Track], reading: ClassReading, sightings: Sightings, rules: TrackRules,
+    elapsed: float,
 ) -> Match:
     """
     Judge the sightings of a frame.
@@ -88,9 +99,10 @@ def match(
     :param reading: classes of all slots in this frame.
     :param sightings: masks of the slots whose class passed.
     :param rules: thresholds.
+    :param elapsed: seconds since the previous frame.
     :returns: who goes on, who lost its slot, and what is new.
     """
-    matcher = _Matcher(tracks, reading, sightings, rules)
+    matcher = _Matcher(tracks, reading, sightings, rules, elapsed)
     matcher.stay()
     matcher.drop_duplicates()
     matcher.move()
@@ -140,11 +152,26 @@ def shares_of_smaller(common: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nd
     return shares
 
 
+def distances(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """
+    Measure how far masks are from each other.
+
+    :param masks: (n, p) bool, flattened.
+    :param size: (height, width) of a mask.
+    :returns: (n, n) float32 between their centres, in diagonals of the picture; those of an empty
+        mask, which has no centre, are of its upper left corner.
+    """
+    points = np.indices(size, dtype=np.float32).reshape(2, -1) / np.hypot(*size)
+    areas = np.maximum(masks.sum(axis=1, dtype=np.float32), 1)
+    centres = (masks.astype(np.float32) @ points.T) / areas[:, None]
+    return np.linalg.norm(centres[:, None] - centres[None], axis=2)
+
+
 class _Matcher:
     """The sightings of one frame while they are judged, step by step."""
 
     def __init__(self, tracks: Sequence[Track], reading: ClassReading, sightings: Sightings,
-                 rules: TrackRules) -> None:
+                 rules: TrackRules, elapsed: float) -> None:
         slots = sightings.slots
         self.carried: dict[Track, int] = {}
         self.ousted: list[Track] = []
@@ -165,6 +192,10 @@ class _Matcher:
         self._shared = shares_of_smaller(common[:, :n], areas[:n], areas[:n])
         self._with_last = shares_of_union(common[:, n:], areas[:n], areas[n:])
         self._place = {track: j for j, track in enumerate(tracks)}
+        self._strides: np.ndarray | None = None
+        if rules.mask_parts == 'main':
+            unseen_for = np.array([track.lost_for + elapsed for track in tracks])
+            self._strides = distances(known, sightings.size)[:n, n:] / (1 + unseen_for)
 
     def stay(self) -> None:
         """Let tracks go on in their own slots, or lose them to another object."""
@@ -173,8 +204,7 @@ class _Matcher:
             i = -1 if track.slot is None else index_of.get(track.slot, -1)
             if i < 0:
                 continue
-            if (self._fires[i] and self._classes[i] != track.class_id
-                    and self._with_last[i, j] < _APART):
+            if self._shows_another(i, j):
                 self.ousted.append(track)
             elif self._wanted[i] and (self._kept[i] or self._fires[i]):
                 self.carried[track] = i
@@ -194,17 +224,10 @@ class _Matcher:
                 self.carried[track] = i
 
     def move(self) -> None:
-        """Let tracks go on in free slots that show their class where they were last seen."""
-        free = self._free()
-        unseen = [j for j, track in enumerate(self._tracks) if track not in self.carried]
-        pairs = [(i, j) for i in free for j in unseen
-                 if self._with_last[i, j] >= self._rules.move_overlap
-                 and self._classes[i] == self._tracks[j].class_id]
-        taken: set[int] = set()
-        for i, j in sorted(pairs, key=lambda pair: -self._with_last[pair]):
-            if i not in taken and self._tracks[j] not in self.carried:
-                taken.add(i)
-                self.carried[self._tracks[j]] = i
+        """Let tracks go on in free slots that show their class where they can be by now."""
+        self._carry(self._with_last >= self._rules.move_overlap, -self._with_last)
+        if self._strides is not None:
+            self._carry(self._strides <= _STEP, self._strides)
 
     def rest(self) -> list[int]:
         """List what free slots show and no track has, best first, each object once."""
@@ -213,6 +236,24 @@ class _Matcher:
             if not self._is_one_of(i, new):
                 new.append(i)
         return new
+
+    def _shows_another(self, i: int, j: int) -> bool:
+        """Tell whether a sighting in the slot of a track is of another object."""
+        if self._strides is not None and self._strides[i, j] > _STEP and not self._with_last[i, j]:
+            return True
+        return bool(self._fires[i] and self._classes[i] != self._tracks[j].class_id
+                    and self._with_last[i, j] < _APART)
+
+    def _carry(self, possible: np.ndarray, costs: np.ndarray) -> None:
+        """Give free sightings (n) to unseen tracks (m) of their class, cheapest (n, m) first."""
+        pairs = [(i, j) for i in self._free() for j, track in enumerate(self._tracks)
+                 if possible[i, j] and track not in self.carried
+                 and self._classes[i] == track.class_id]
+        taken: set[int] = set()
+        for i, j in sorted(pairs, key=lambda pair: costs[pair]):
+            if i not in taken and self._tracks[j] not in self.carried:
+                taken.add(i)
+                self.carried[self._tracks[j]] = i
 
     def _free(self) -> list[int]:
         owned = {track.slot for track in self._tracks if track not in self.ousted}

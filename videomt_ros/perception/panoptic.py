@@ -105,9 +105,10 @@ class PanopticTask:
         shares = share_out(logits, entries.scores, view.geometry, rules.overlap_threshold)
         matching = time.perf_counter()
         things = [k for k in shares.passed if self._is_thing[entries.classes[k]]]
+        masks = logits[things][:, rows, columns] > 0
         sightings = Sightings(
             entries.slots[things], shares.areas[things] / shares.owner.size, np.ones(len(things)),
-            (logits[things][:, rows, columns] > 0).flatten(1).cpu().numpy())
+            masks.flatten(1).cpu().numpy(), (masks.shape[1], masks.shape[2]))
         reading = self._book.read(view.class_logits, rules)
         matched = self._things_of(
             self._book.match(reading, sightings, rules, view.elapsed), entries, reading, sightings)

@@ -6,7 +6,8 @@ then shows both, and from frame to frame the one or the other of them more. An o
 piece, though, but for what hides it, and is in the next frame about where it was. So of a mask
 that falls into parts the main one stays, which is where the track was last; where that says
 nothing, it is the largest. Parts that are close to it stay as well: something thin may be in front
-of the object, or a part of it too thin for the network's resolution.
+of the object, or a part of it too thin for the network's resolution. Whether what stays is the
+track's object at all, or another that it is too far away to be, :mod:`.matching` decides.
 
 Weights that were made this way say so in their record; the published ones do not need it, and
 their masks stay whole.
@@ -29,7 +30,7 @@ def keep_main_parts(logits: np.ndarray, last: Sequence[np.ndarray | None]) -> np
     Take the other parts out of masks.
 
     :param logits: (n, h, w) float32 mask logits, without padding.
-    :param last: for each mask the (h * w,) bool mask of its track in the frame before; None for
+    :param last: for each mask the (h * w,) bool mask of its track when it was last seen; None for
         those without.
     :returns: (n, h, w) float32; pixels of the parts that are taken out have the opposite sign.
     """

@@ -51,7 +51,8 @@ class TrackRules:
         this part, 0..1, of the smaller one: what is seen of two objects has nothing in common, and
         a slot often shows a part of what another shows whole. 1 keeps all masks.
     :param mask_parts: 'all' parts of a mask are the object, or the 'main' one is, as
-        :mod:`videomt_ros.perception.parts` finds it; 'semantic' has no such parts.
+        :mod:`videomt_ros.perception.parts` finds it, and a slot may go over to another object of
+        the same class; 'semantic' has no such parts.
     :param move_overlap: intersection over union, 0..1, with a track's last mask from which on
         another slot can carry the track on.
     :param score_threshold: in 'panoptic', class probability 0..1 that a slot must exceed to get
@@ -198,15 +199,13 @@ class TrackBook:
 
     def last_masks(self, slots: np.ndarray) -> list[np.ndarray | None]:
         """
-        Tell where the tracks of some slots were in the frame before.
+        Tell where the tracks of some slots were last seen.
 
         :param slots: (n,) query slots.
-        :returns: (p,) bool masks at the network's resolution; None for a slot without a track, or
-            whose track was not seen then.
+        :returns: (p,) bool masks at the network's resolution; None for a slot without a track.
         """
-        seen = {track.slot: track.mask for track in self._tracks
-                if track.slot is not None and track.state is not TrackState.LOST}
-        return [seen.get(slot) for slot in slots.tolist()]
+        masks = {track.slot: track.mask for track in self._tracks}
+        return [masks.get(slot) for slot in slots.tolist()]
 
     def match(
         self, reading: ClassReading, sightings: Sightings, rules: TrackRules, elapsed: float,
@@ -227,7 +226,7 @@ class TrackBook:
             overdue = track.lost_for + elapsed > rules.max_lost + _TIME_TOLERANCE
             if unwanted or (track.state is TrackState.LOST and overdue):
                 self._end(track)
-        return match(self._tracks, reading, sightings, rules)
+        return match(self._tracks, reading, sightings, rules, elapsed)
 
     def settle(
         self, matched: Match, reading: ClassReading, sightings: Sightings,

@@ -114,8 +114,9 @@ class Settings:
         _RULES.overlap_threshold, 'Task panoptic: share of its own mask that a segment must win '
         'from the others.', When.FRAME, low=0.0, high=1.0)
     mask_parts: str = _parameter(
-        'auto', 'Of a mask that falls into parts, all are the object, or the main one is; auto is '
-        'as the weights want it.', When.FRAME, choices=('auto', *MASK_PARTS))
+        'auto', 'Of a mask that falls into parts, all are the object, or the main one is, which '
+        'does not leap to another place either; auto is as the weights want it.', When.FRAME,
+        choices=('auto', *MASK_PARTS))
     max_lost: float = _parameter(
         _RULES.max_lost, 'Seconds for which a LOST track waits for its object.', When.FRAME,
         low=0.0, high=3600.0)

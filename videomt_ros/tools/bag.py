@@ -147,7 +147,8 @@ def _add_network(group: Any) -> None:
                        help='what runs the network; only eager takes frames in batches')
     group.add_argument('--task', help='instance, panoptic or semantic')
     group.add_argument('--resize', help='auto, short_side or square')
-    group.add_argument('--mask-parts', help='auto, all or main: what of a mask in parts is kept')
+    group.add_argument('--mask-parts', help='auto, all, or main: a track stays with one part of '
+                       'its mask, and in one place')
     group.add_argument('--classes', nargs='+', help='names or numbers; default: all')
     for name, text in (('start-score', 'begins a track, 0 to 1'),
                        ('keep-score', 'keeps it, 0 to 1'),
