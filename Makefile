@@ -65,8 +65,11 @@ train: data  ## train the embedded network anew (hours), and measure it
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_larger.yaml
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_carried.yaml
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_apart.yaml
-	$(BIN)/videomt_checkpoints --convert runs/embedded_apart/network runs/embedded \
-		--average runs/embedded_carried/network --half
+	$(BIN)/videomt_checkpoints --convert runs/embedded_apart/network runs/embedded_mean \
+		--average runs/embedded_carried/network
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_twins.yaml
+	$(BIN)/videomt_checkpoints --convert runs/embedded_twins/network runs/embedded \
+		--average runs/embedded_mean --half
 	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257

@@ -68,13 +68,23 @@ def test_the_configuration_of_the_embedded_checkpoint_reads():
                for stage in found.stages for side in stage.frame_size)
 
 
-def test_its_trainings_begin_where_the_one_before_ends():
-    names = (
-        'train_embedded', 'train_embedded_further', 'train_embedded_spread',
-        'train_embedded_larger', 'train_embedded_carried', 'train_embedded_apart')
-    found = [read_config(ROOT / f'config/{name}.yaml') for name in names]
+def test_each_of_its_trainings_begins_with_what_is_made_before():
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8').replace('\\\n', ' ')
+    recipe = re.search(r'^train:.*\n((?:\t.*\n)+)', makefile, re.MULTILINE)
+    made, found = [''], []
+    for line in recipe[1].splitlines():
+        words = line.split()
+        if '--convert' in words:
+            source, result = words[words.index('--convert') + 1:][:2]
+            assert source == made[-1] and words[words.index('--average') + 1] in made
+            made.append(result)
+        elif any(word.endswith('videomt_train') for word in words):
+            found.append(read_config(ROOT / words[-1]))
+            assert found[-1].init == made[-1]
+            made.append(f'{found[-1].output}/network')
+    assert len(found) == len(list(ROOT.glob('config/train_embedded*.yaml'))) > 1
+    assert made[-1] == 'runs/embedded' and len(set(made)) == len(made)
     for before, after in pairwise(found):
-        assert after.init == f'{before.output}/network' and after.output != before.output
         assert {source.annotations for source in before.data[:5]} < {
             source.annotations for source in after.data}
 
