@@ -38,12 +38,18 @@ def test_it_is_small_and_says_what_it_is():
 
 
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
-def test_it_holds_on_to_the_duck_of_the_demo():
+def test_it_holds_on_to_each_duck_of_the_demo():
     segmenter = VideoSegmenter.from_pretrained()
     ducks = []
     for stamp, frame in drive(20):
         result = segmenter.process(frame, stamp)
         ducks.append({
-            i.track_id for i in result.instances
-            if i.class_name == 'duck' and i.state is TrackState.TRACKED})
-    assert set.intersection(*ducks[5:]), ducks
+            i.track_id: i.box for i in result.instances
+            if i.class_name == 'duck' and i.state is TrackState.TRACKED and i.area})
+    # One leaves on the left while another comes in on the right.
+    going, coming = ducks[5:13], ducks[16:]
+    assert all(len(each) == 1 for each in going + coming), ducks
+    assert all(x < 60 for each in going for x, *_ in each.values())
+    assert all(x > 200 for each in coming for x, *_ in each.values())
+    assert [len(set().union(*each)) for each in (going, coming)] == [1, 1], ducks
+    assert not going[0].keys() & coming[0].keys(), ducks

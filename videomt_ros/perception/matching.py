@@ -9,8 +9,9 @@ Four steps, each on what the one before has left:
 4. What free slots show beside that, and no track shows already, is new.
 
 With weights whose queries show several objects that look alike (:mod:`.parts`) a slot goes over
-from one of them to the next without a change of class. There an object is also another one when it
-has come farther than things do, and a track was last seen near any place that it can have reached.
+from one of them to the next without a change of class. With those (``mask_parts`` is 'main') a slot
+also shows another object when that is farther away than things move, and a track that has not gone
+on does so not only where it was, but wherever it can have come.
 
 Everything here is done on masks at the network's resolution.
 """
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 # Masks whose intersection over union is smaller are of things in different places.
 _APART = 0.1
-# An object comes so far, in diagonals of the picture, from one frame to the next, and as far again
-# in every second in which it is not seen.
+# So far, in diagonals of the picture, an object comes at once, and as far again in every second
+# since it was seen.
 _STEP = 0.12
 
 

@@ -51,8 +51,8 @@ class TrackRules:
         this part, 0..1, of the smaller one: what is seen of two objects has nothing in common, and
         a slot often shows a part of what another shows whole. 1 keeps all masks.
     :param mask_parts: 'all' parts of a mask are the object, or the 'main' one is, as
-        :mod:`videomt_ros.perception.parts` finds it, and a slot may go over to another object of
-        the same class; 'semantic' has no such parts.
+        :mod:`videomt_ros.perception.parts` finds it, and does not leap to another place, as
+        :mod:`videomt_ros.perception.matching` says; 'semantic' has no such parts.
     :param move_overlap: intersection over union, 0..1, with a track's last mask from which on
         another slot can carry the track on.
     :param score_threshold: in 'panoptic', class probability 0..1 that a slot must exceed to get
