@@ -9,7 +9,7 @@ Four steps, each on what the one before has left:
 4. What free slots show beside that, and no track shows already, is new.
 
 With weights whose queries show several objects that look alike (:mod:`.parts`) a slot goes over
-from one of them to the next without a change of class. With those (``mask_parts`` is 'main') a slot
+from one of them to the next without a change of class. With those (``mask_parts`` is 'main') it
 also shows another object when that is farther away than things move, and a track that has not gone
 on does so not only where it was, but wherever it can have come.
 
