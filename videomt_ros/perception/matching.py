@@ -118,13 +118,18 @@ def common_pixels(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     :param b: (m, p) bool.
     :returns: (n, m) float32 number of pixels that are in both.
     """
-    common = np.zeros((len(a), len(b)), dtype=np.float32)
+    return _sums(a, b)
+
+
+def _sums(masks: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Add up weights (m, p) over the pixels of masks (n, p), to (n, m) float32."""
+    sums = np.zeros((len(masks), len(weights)), dtype=np.float32)
     # Small products stay in the calling thread: see _TILE_ROWS in upsample.py.
-    step = max(512, 2 ** 18 // max(1, common.size))
-    for start in range(0, a.shape[1], step):
+    step = max(512, 2 ** 18 // max(1, sums.size))
+    for start in range(0, masks.shape[1], step):
         part = np.s_[:, start:start + step]
-        common += a[part].astype(np.float32) @ b[part].astype(np.float32).T
-    return common
+        sums += masks[part].astype(np.float32) @ weights[part].astype(np.float32).T
+    return sums
 
 
 def shares_of_union(common: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -153,18 +158,18 @@ def shares_of_smaller(common: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nd
     return shares
 
 
-def distances(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def distances(masks: np.ndarray, areas: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     Measure how far masks are from each other.
 
     :param masks: (n, p) bool, flattened.
+    :param areas: (n,) pixels of each.
     :param size: (height, width) of a mask.
     :returns: (n, n) float32 between their centres, in diagonals of the picture; those of an empty
         mask, which has no centre, are of its upper left corner.
     """
     points = np.indices(size, dtype=np.float32).reshape(2, -1) / np.hypot(*size)
-    areas = np.maximum(masks.sum(axis=1, dtype=np.float32), 1)
-    centres = (masks.astype(np.float32) @ points.T) / areas[:, None]
+    centres = _sums(masks, points) / np.maximum(areas, 1)[:, None]
     return np.linalg.norm(centres[:, None] - centres[None], axis=2)
 
 
@@ -196,7 +201,7 @@ class _Matcher:
         self._strides: np.ndarray | None = None
         if rules.mask_parts == 'main':
             unseen_for = np.array([track.lost_for + elapsed for track in tracks])
-            self._strides = distances(known, sightings.size)[:n, n:] / (1 + unseen_for)
+            self._strides = distances(known, areas, sightings.size)[:n, n:] / (1 + unseen_for)
 
     def stay(self) -> None:
         """Let tracks go on in their own slots, or lose them to another object."""
@@ -248,8 +253,7 @@ class _Matcher:
     def _carry(self, possible: np.ndarray, costs: np.ndarray) -> None:
         """Give free sightings (n) to unseen tracks (m) of their class, cheapest (n, m) first."""
         pairs = [(i, j) for i in self._free() for j, track in enumerate(self._tracks)
-                 if possible[i, j] and track not in self.carried
-                 and self._classes[i] == track.class_id]
+                 if possible[i, j] and self._classes[i] == track.class_id]
         taken: set[int] = set()
         for i, j in sorted(pairs, key=lambda pair: costs[pair]):
             if i not in taken and self._tracks[j] not in self.carried:
