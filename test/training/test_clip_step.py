@@ -7,7 +7,7 @@ import torch
 from videomt_ros.network import NetworkConfig, VideoMT
 from videomt_ros.training import clip_step
 from videomt_ros.training.clip_step import anneal, attention_mask, ClipStep
-from videomt_ros.training.losses import ClipTargets, LossWeights
+from videomt_ros.training.losses import bind, ClipTargets, LossWeights
 
 WEIGHTS = LossWeights(num_points=32)
 
@@ -210,6 +210,15 @@ def test_of_a_lead_no_more_is_predicted_than_binds(monkeypatch):
     calls.clear()
     step(pixels, targets, (0.5, 0.0), generator(), lead=4)
     assert len(calls) == 3 * 2 + 3  # and what masks the attention of the others
+
+
+def test_objects_are_bound_anew_after_the_lead(monkeypatch):
+    net, (pixels, targets) = network(), clip(5)
+    leads = []
+    monkeypatch.setattr(
+        clip_step, 'bind', lambda *given: leads.append(given[4]) or bind(*given))
+    ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator(), lead=3)
+    assert leads == [3, 3, 3]
 
 
 def test_the_frames_after_a_lead_are_seen_as_if_all_had_counted(monkeypatch):

@@ -1,5 +1,6 @@
 """The binding of objects to queries, the losses, and the reading of masks at points."""
 
+from dataclasses import replace
 import math
 
 import pytest
@@ -181,6 +182,38 @@ def test_a_lead_binds_and_does_not_count():
         truth.labels, truth.masks[:, :, 1:], (truth.first - 1).clamp(min=0))
     assert clip_loss(frames, truth, queries, WEIGHTS, 2.0, generator(), lead=1) == clip_loss(
         frames[1:], tail, queries, WEIGHTS, 2.0, generator())
+
+
+@pytest.mark.parametrize(('loyalty', 'expected'), ((math.inf, 0), (2.5, 1), (30.0, 0)))
+def test_an_object_that_its_query_lost_in_the_lead_goes_to_the_one_that_has_it(loyalty, expected):
+    truth = targets(3, (0, (2, 3, 3)))
+    frames = [prediction((2, 7)), prediction((7, 3)), prediction((3, 7))]
+    weights = replace(WEIGHTS, loyalty=loyalty)
+    assert bind(frames, truth, weights, generator(), lead=1).tolist() == [[expected]]
+
+
+def test_an_object_leaves_its_query_at_the_end_of_the_lead_alone():
+    truth = targets(3, (0, (2, 3, 3)))
+    frames = [prediction((2, 7)), prediction((7, 3)), prediction((7, 3))]
+    weights = replace(WEIGHTS, loyalty=2.5)
+    assert bind(frames, truth, weights, generator(), lead=2).tolist() == [[1]]
+    assert bind(frames, truth, weights, generator()).tolist() == [[0]]  # without a lead
+
+
+def test_an_object_does_not_leave_its_query_for_one_that_is_a_little_better():
+    truth = targets(2, (0, (2, 2)))
+    better = prediction((2, 2), scores=((1, 0, 9),))
+    for loyalty, expected in ((2.5, 0), (1.0, 1)):  # a class as good as sure is worth 1.5 here
+        weights = replace(WEIGHTS, loyalty=loyalty)
+        frames = [prediction((2, 7)), better]
+        assert bind(frames, truth, weights, generator(), lead=1).tolist() == [[expected]]
+
+
+def test_a_hidden_object_keeps_its_query_and_others_change_theirs():
+    truth = targets(2, (0, (2, 5)), (0, (5, 2)), (0, (7, None)), (1, (None, 0)))
+    frames = [prediction((2, 5, 7, 4)), prediction((2, 5, 0, 1))]
+    weights = replace(WEIGHTS, loyalty=2.5)
+    assert bind(frames, truth, weights, generator(), lead=1).tolist() == [[1, 0, 2, 3]]
 
 
 def test_a_batch_without_any_object_teaches_no_object_alone():

@@ -63,7 +63,7 @@ class ClipStep(nn.Module):
         total = pixels.new_zeros(())
         for layer in range(self.network.config.num_query_blocks + 1):
             predictions = {t: layers[layer] for t, layers in frames.items() if layers}
-            queries = bind(predictions, targets, self.weights, generator)
+            queries = bind(predictions, targets, self.weights, generator, lead)
             losses = clip_loss(
                 predictions, targets, queries, self.weights, num_masks, generator, lead)
             total = total + sum(losses.values())

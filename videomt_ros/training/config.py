@@ -198,6 +198,7 @@ class TrainConfig:
                 'weights of at least 0')
         _expect(loss.num_points >= 1 and loss.oversample >= 1 and 0 <= loss.importance <= 1,
                 'loss', loss, 'num_points and oversample of at least 1, importance in 0..1')
+        _expect(loss.loyalty >= 0, 'loss', loss, 'a loyalty of at least 0')
 
 
 def _expect(holds: bool, name: str, value: Any, expected: str) -> None:

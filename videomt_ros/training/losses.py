@@ -6,12 +6,17 @@ cost among the free queries, and keeps it to the end of the clip. From that fram
 taught the object's class, also while the object is hidden, then with an empty mask; before it,
 and for queries without an object, the target is no object. (The released code of the paper also
 teaches the class before the object appears, and takes classes from the last frame alone.)
+
+A clip may have a lead that is watched and not learned. A query that lost its object there has
+nothing left to find it by; with :attr:`LossWeights.loyalty` the object is then bound anew, in the
+first frame that counts, to the query that has it now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+import math
 from typing import TypeAlias
 
 from scipy.optimize import linear_sum_assignment
@@ -73,6 +78,8 @@ class LossWeights:
     :param num_points: points sampled of each mask.
     :param oversample: so many times more candidates are drawn for the uncertain points.
     :param importance: share of the points that are the most uncertain candidates.
+    :param loyalty: by so much another query's matching cost has to be lower before an object
+        leaves the one that it had in the lead; infinite: it never leaves.
     """
 
     classes: float = 2.0
@@ -82,32 +89,42 @@ class LossWeights:
     num_points: int = 12544
     oversample: float = 3.0
     importance: float = 0.75
+    loyalty: float = math.inf
 
 
 def bind(
         predictions: PredictionsByFrame, targets: ClipTargets, weights: LossWeights,
-        generator: torch.Generator) -> Tensor:
+        generator: torch.Generator, lead: int = 0) -> Tensor:
     """
     Bind every object that is ever seen to one query.
 
-    :param predictions: one for each of the T frames in which an object is first seen.
+    :param predictions: one for each of the T frames in which an object is first seen, and for
+        frame ``lead``.
     :param targets: the clips' objects.
     :param weights: of the costs.
     :param generator: draws the points at which masks are compared.
+    :param lead: the first frame that counts, in which objects may change their query.
     :returns: (B, N) int64 query of each object, -1 for objects that are never seen (or, with
         more objects than queries, found none left).
     """
     queries = torch.full_like(targets.labels, -1)
+    seen = targets.masks.flatten(3).any(dim=3)  # (B, N, T)
     for t in range(targets.masks.shape[2]):
-        begins = targets.first == t
-        if not begins.any():
+        free = targets.first == t  # the objects that are bound in this frame
+        if math.isfinite(weights.loyalty) and t == lead:
+            free = free | (queries >= 0) & seen[:, :, t]
+        if not free.any():
             continue
         costs = _matching_cost(predictions[t], targets, t, weights, generator).cpu().numpy()
-        for b in begins.any(dim=1).nonzero().flatten().tolist():
-            objects = begins[b].nonzero().flatten().cpu()
-            cost = costs[b][:, objects.numpy()]
-            taken = queries[b][queries[b] >= 0].cpu().numpy()
-            cost[taken] = 1e6
+        for b in free.any(dim=1).nonzero().flatten().tolist():
+            objects = free[b].nonzero().flatten()
+            cost = costs[b][:, objects.cpu().numpy()]
+            taken = queries[b][~free[b] & (queries[b] >= 0)]
+            cost[taken.cpu().numpy()] = 1e6
+            for column, row in enumerate(queries[b, objects].tolist()):
+                if row >= 0:
+                    cost[row, column] -= weights.loyalty
+            queries[b, objects] = -1
             rows, columns = linear_sum_assignment(cost)
             for row, column in zip(rows, columns, strict=True):
                 if cost[row, column] < 1e6:
