@@ -103,7 +103,7 @@ def test_online(dataset, checkpoint, tmp_path, capsys):
     assert_perfect(report)
     assert report['checkpoint'] == checkpoint and report['protocol'] == 'online'
     assert report['start_score'] == 0.5 and report['keep_score'] == 0.3
-    assert report['mask_parts'] == 'auto'
+    assert report['mask_parts'] == 'auto' and report['min_score'] == 0
     assert report['data'] == {
         'path': f'{dataset}/annotations.json', 'videos': 3, 'frames': 24, 'objects': 3, 'fps': 10}
     assert 0 < report['seconds_per_frame'] < 5
@@ -137,7 +137,9 @@ def test_predictions_are_saved_and_scored_as_anybodys(dataset, checkpoint, tmp_p
     for each in records:  # what somebody else's file may look like
         each['score'] *= 0.1
     pathlib.Path(path).write_text(json.dumps(records))
-    unsure = run(tmp_path, dataset, '--predictions', path)['metrics']
+    unsure = run(tmp_path, dataset, '--predictions', path)
+    assert unsure['min_score'] == 0.3
+    unsure = unsure['metrics']
     assert unsure['track_ap']['ap'] == pytest.approx(1)
     assert unsure['tracking']['class_agnostic']['hota'] == 0
     assert run(tmp_path, dataset, '--predictions', path, '--min-score', '0.05')[

@@ -56,7 +56,8 @@ def test_every_entry_is_read(tmp_path):
             Stage('one', 5, (8, 16), lr=1e-3, masked_attention=(0.0, 0.5)),
             Stage('two', 6, (8, 16), frames=4, optimizer='muon')),
         seed=3, test_size=96, mask_parts='main', network=Network(hidden_size=64, layer_scale=1e-5),
-        loss=LossWeights(num_points=100, no_object=0.2, loyalty=2.0), precision='bf16', device='cuda:1')
+        loss=LossWeights(num_points=100, no_object=0.2, loyalty=2.0),
+        precision='bf16', device='cuda:1')
 
 
 def test_the_configuration_of_the_embedded_checkpoint_reads():

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..training.metrics import AnnotatedVideo, GroundTruth, Prediction
 
 _DEFAULT_FPS = 10.0
+_DEFAULT_MIN_SCORE = 0.3
 _WIDTH_OF_A_FILE = 160  # columns, where the tables go to no terminal that would have its own
 
 
@@ -106,9 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--predictions', type=Path, metavar='FILE',
                         help='score this file in YouTube-VIS results format; no network is run')
     parser.add_argument('--save-predictions', type=Path, metavar='FILE',
-                        help='write what the network finds in that format')
-    parser.add_argument('--min-score', type=_share, default=0.3, metavar='S',
-                        help='predictions below it count for AP alone (default: %(default)s)')
+                        help='write what the network finds in that format; scored with '
+                             '--min-score 0, such a file gives the figures of the online run')
+    parser.add_argument('--min-score', type=_share, metavar='S',
+                        help='predictions below it count for AP alone (default: 0 online, where '
+                             'all that the segmenter shows counts, otherwise '
+                             f'{_DEFAULT_MIN_SCORE})')
     parser.add_argument('--fps', type=_rate, metavar='HZ',
                         help='frames of a second (default: what the data set says, else '
                              f'{_DEFAULT_FPS:g})')
@@ -157,6 +161,10 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     videos = truth.videos[:arguments.limit]
     classes = len(truth.class_names)
     predict = (_of_network if arguments.predictions is None else _of_file)(arguments, truth, fps)
+    min_score = arguments.min_score
+    if min_score is None:
+        of_file = arguments.predictions is not None
+        min_score = _DEFAULT_MIN_SCORE if of_file or arguments.protocol == 'offline' else 0.0
     measures, found = [], {}
     seconds, played = 0.0, 0
     with Progress(
@@ -169,14 +177,14 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
             seconds += prediction.seconds
             played += prediction.frames
             measures.append(metrics.measure(
-                video, prediction.tracks, classes, arguments.min_score))
+                video, prediction.tracks, classes, min_score))
             progress.update(task, completed=sum(len(each.files) for each in videos[:number]))
     if arguments.save_predictions is not None:
         metrics.write_results(arguments.save_predictions, truth, found)
     return {
         **metrics.as_json(metrics.summarise(measures, classes, fps), truth.class_names),
         **_origin(arguments),
-        'min_score': arguments.min_score,
+        'min_score': min_score,
         'data': {
             'path': str(truth.path), 'videos': len(videos),
             'frames': sum(len(video.files) for video in videos),

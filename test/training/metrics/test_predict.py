@@ -49,7 +49,7 @@ def test_online_gathers_what_is_said_of_each_track():
     assert prediction.frames == 3 and prediction.seconds > 0
     first, second = prediction.tracks  # the third is of a class that nobody wants
     assert (first.class_id, second.class_id) == (7, 1)
-    assert first.score == pytest.approx(0.7)  # of the frames in which it was seen
+    assert first.score == pytest.approx((0.5 + 0.9) / 3)  # 0 where it was not seen
     assert [mask and int(coco_mask.area(mask)) for mask in first.masks] == [10, 12, None]
     assert second.masks == (encode(seen(5, 2, 0.9, 3).mask), None, None)
 

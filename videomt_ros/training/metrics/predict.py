@@ -69,9 +69,11 @@ def track_online(
     """
     Play a video to a segmenter as a camera would, and keep what it says at each frame.
 
-    A track's score is the mean of its scores in the frames in which it was seen, its class the one
-    it had in the last of them, which rests on all the frames before. The masks are kept as they
-    were given: nothing is made better by what was seen later.
+    A track's score, which is its place in the order of average precision, is the mean of its
+    scores over all frames of the video, 0 where it was not seen; the paper's protocol takes the
+    mean over all frames, too. Its class is the one that it had when it was last seen, which rests
+    on all the frames before. The masks are kept as they were given: nothing is made better by what
+    was seen later.
 
     :param segmenter: starts anew; its memory of a camera '' is forgotten.
     :param frames: (H, W, 3) uint8 RGB each, in order.
@@ -96,7 +98,7 @@ def track_online(
     tracks = tuple(
         ScoredTrack(
             classes[track.class_id], tuple(track.masks.get(t) for t in range(count)),
-            float(np.mean(track.scores)))
+            sum(track.scores) / count)
         for track in growing.values() if track.class_id in classes)
     return Prediction(tracks, count, seconds)
 
