@@ -68,8 +68,11 @@ train: data  ## train the embedded network anew (hours), and measure it
 	$(BIN)/videomt_checkpoints --convert runs/embedded_apart/network runs/embedded_mean \
 		--average runs/embedded_carried/network
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_twins.yaml
-	$(BIN)/videomt_checkpoints --convert runs/embedded_twins/network runs/embedded \
-		--average runs/embedded_mean --half
+	$(BIN)/videomt_checkpoints --convert runs/embedded_twins/network runs/embedded_mean_twins \
+		--average runs/embedded_mean
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_bound.yaml
+	$(BIN)/videomt_checkpoints --convert runs/embedded_bound/network runs/embedded \
+		--average runs/embedded_mean_twins --half
 	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257
