@@ -163,8 +163,8 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     predict = (_of_network if arguments.predictions is None else _of_file)(arguments, truth, fps)
     min_score = arguments.min_score
     if min_score is None:
-        of_file = arguments.predictions is not None
-        min_score = _DEFAULT_MIN_SCORE if of_file or arguments.protocol == 'offline' else 0.0
+        online = arguments.predictions is None and arguments.protocol == 'online'
+        min_score = 0.0 if online else _DEFAULT_MIN_SCORE
     measures, found = [], {}
     seconds, played = 0.0, 0
     with Progress(

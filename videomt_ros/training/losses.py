@@ -108,11 +108,11 @@ def bind(
         more objects than queries, found none left).
     """
     queries = torch.full_like(targets.labels, -1)
-    seen = targets.masks.flatten(3).any(dim=3)  # (B, N, T)
     for t in range(targets.masks.shape[2]):
         free = targets.first == t  # the objects that are bound in this frame
         if math.isfinite(weights.loyalty) and t == lead:
-            free = free | (queries >= 0) & seen[:, :, t]
+            seen = targets.masks[:, :, t].flatten(2).any(dim=2)
+            free = free | (queries >= 0) & seen
         if not free.any():
             continue
         costs = _matching_cost(predictions[t], targets, t, weights, generator).cpu().numpy()
