@@ -71,8 +71,11 @@ train: data  ## train the embedded network anew (hours), and measure it
 	$(BIN)/videomt_checkpoints --convert runs/embedded_twins/network runs/embedded_mean_twins \
 		--average runs/embedded_mean
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_bound.yaml
-	$(BIN)/videomt_checkpoints --convert runs/embedded_bound/network runs/embedded \
+	$(BIN)/videomt_checkpoints --convert runs/embedded_bound/network runs/embedded_mean_bound \
 		--average runs/embedded_mean_twins --half
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_rows.yaml
+	$(BIN)/videomt_checkpoints --convert runs/embedded_rows/network runs/embedded \
+		--average runs/embedded_mean_bound --half
 	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257

@@ -85,7 +85,8 @@ def test_each_of_its_trainings_begins_with_what_is_made_before():
             made.append(f'{found[-1].output}/network')
     assert len(found) == len(list(ROOT.glob('config/train_embedded*.yaml'))) > 1
     assert made[-1] == 'runs/embedded' and len(set(made)) == len(made)
-    for before, after in pairwise(found):
+    # The last one looks at the scenes of six seconds alone.
+    for before, after in pairwise(found[:-1]):
         assert {source.annotations for source in before.data[:5]} < {
             source.annotations for source in after.data}
 
