@@ -85,10 +85,13 @@ def test_each_of_its_trainings_begins_with_what_is_made_before():
             made.append(f'{found[-1].output}/network')
     assert len(found) == len(list(ROOT.glob('config/train_embedded*.yaml'))) > 1
     assert made[-1] == 'runs/embedded' and len(set(made)) == len(made)
-    # The last one looks at the scenes of six seconds alone.
     for before, after in pairwise(found[:-1]):
         assert {source.annotations for source in before.data[:5]} < {
             source.annotations for source in after.data}
+    # The last one ran on the scenes of six seconds alone, which the one before had all seen.
+    six_seconds = {source.annotations for source in found[-1].data}
+    assert six_seconds < {source.annotations for source in found[-2].data}
+    assert all('/spread_' in annotations for annotations in six_seconds)
 
 
 def documented():
