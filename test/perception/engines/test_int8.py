@@ -48,3 +48,21 @@ def test_linear_layers_become_int8_and_nearly_agree(network):
     found = difference(network, EngineChoice('openvino', 'int8').make(network))
     assert 1e-3 < max(found.class_logits, found.mask_logits, found.queries) < 0.5
     assert torch.isfinite(torch.tensor(found.mask_logits))
+
+
+def test_queries_and_keys_meet_in_int8_and_values_do_not(network):
+    openvino = pytest.importorskip('openvino')
+    pytest.importorskip('nncf')
+    pytest.importorskip('onnxscript')
+    graph = openvino.Core().read_model(quantise(network, calibrated(network)))
+    quantised = {True: [], False: []}  # by whether what comes out goes into a softmax
+    for node in graph.get_ops():
+        if node.get_type_name() != 'MatMul' or len(node.get_output_partial_shape(0)) != 4:
+            continue  # of the products only those inside attention have an axis of heads
+        sources = [node.input(i).get_source_output().get_node() for i in (0, 1)]
+        scores = any(reader.get_node().get_type_name() == 'Softmax'
+                     for reader in node.output(0).get_target_inputs())
+        quantised[scores].append(
+            [source.get_type_name() == 'FakeQuantize' for source in sources])
+    assert quantised[True] == [[True, True]] * network.config.num_layers
+    assert quantised[False] == [[False, False]] * network.config.num_layers

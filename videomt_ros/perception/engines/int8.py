@@ -1,10 +1,12 @@
 """
 Quantise a step graph to int8 with NNCF, on frames that the network will really see.
 
-The linear layers that all tokens go through become int8, weights and activations: two thirds of
-the work. The rest stays in bf16, or in fp32 on a CPU without it: convolutions, the products inside
-attention, and what only the queries go through, whose errors are carried from frame to frame. For
-the same reason NNCF's SmoothQuant is off, which suits language models.
+What becomes int8, weights and activations, are the linear layers that all tokens go through, half
+of the work with ViT-S at 640x640, and the products of queries and keys inside attention, a fifth.
+The rest stays in bf16, or in fp32 on a CPU without it: convolutions; the products with the values,
+whose weights are a small part of one each among thousands of tokens; and what only the object
+queries go through, whose errors are carried from frame to frame. For the same reason NNCF's
+SmoothQuant is off, which suits language models.
 """
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ def _stays(node: Any, num_queries: int) -> bool:
     if node.get_type_name() != 'MatMul':
         return False
     left, right = (node.input(i).get_source_output() for i in (0, 1))
-    if right.get_node().get_type_name() != 'Constant':
-        return True  # inside attention
+    if right.get_node().get_type_name() != 'Constant':  # inside attention
+        return not any(reader.get_node().get_type_name() == 'Softmax'
+                       for reader in node.output(0).get_target_inputs())
     tokens = left.get_partial_shape()[1]  # of all tokens there are more than queries
     return bool(tokens.is_static and tokens.get_length() == num_queries)
