@@ -111,3 +111,51 @@ def test_the_closest_of_two_that_are_unseen_goes_on():
     camera.frames(3, {0: (DOG, DOT), 1: (DOG, (8, 5, 2, 2))})
     report = camera.frame({3: (DOG, (5, 5, 2, 2))})  # 4.2 and 3 from there
     assert report == {1: (LOST, 0), 2: (TRACKED, 3)}
+
+
+@pytest.mark.parametrize('parts', ['all', 'main'])
+def test_an_object_goes_on_in_another_slot_that_would_be_too_unsure_to_begin_with(parts):
+    weak = {2: (DOG, (3, 2, 6, 6), 0.4)}
+    camera = Camera(mask_parts=parts, start_score=0.5, keep_score=0.3)
+    camera.frames(3, {0: (DOG, HERE)})
+    assert camera.frame(weak) == {1: (TRACKED, 2)}
+    unconfirmed = Camera(mask_parts=parts)
+    unconfirmed.frame({0: (DOG, HERE)})
+    assert unconfirmed.frame(weak) == {1: (ENDED, None)}
+    for other in ((PERSON, HERE, 0.4), (DOG, HERE, 0.29), (DOG, THERE, 0.4)):
+        camera = Camera(mask_parts=parts)
+        camera.frames(3, {0: (DOG, HERE)})
+        assert camera.frame({2: other}) == {1: (LOST, 0)}, other
+
+
+def test_what_is_sure_goes_on_first():
+    camera = Camera()
+    camera.frames(3, {0: (DOG, HERE)})
+    sure, unsure = (4, 2, 6, 6), (2, 2, 5, 6)  # the unsure one is closer, and they differ
+    assert camera.frame({1: (DOG, unsure, 0.4), 2: (DOG, sure, 0.6)}) == {1: (TRACKED, 2)}
+
+
+def test_of_two_classes_in_one_place_the_surer_one_begins():
+    both = {0: (PERSON, HERE, 0.7), 1: (DOG, (3, 2, 6, 6), 0.8)}  # 30 of 42 pixels are common
+    camera = Camera(mask_parts='main')
+    assert camera.frame(both) == {1: (NEW, 1)}
+    assert camera.track(1).class_id == DOG
+    # What is there already stays, and where half of the two or less is common they are two.
+    assert camera.frame({**both, 0: (PERSON, HERE, 0.9)}) == {1: (TRACKED, 1)}
+    beside = {0: (PERSON, HERE, 0.7), 1: (DOG, (4, 2, 6, 6), 0.8)}  # 24 of 48
+    assert len(Camera(mask_parts='main').frame(beside)) == 2
+    assert len(Camera(mask_parts='all').frame(both)) == 2
+
+
+def test_of_two_that_come_to_one_place_the_surer_one_goes_on():
+    for sure, unsure in ((0, 1), (1, 0)):
+        camera = Camera(mask_parts='main')
+        classes, start = (PERSON, DOG), ((2, 2, 6, 6), (4, 2, 6, 6))
+        scores = {sure: 0.9, unsure: 0.6}
+        camera.frames(4, {slot: (classes[slot], start[slot], scores[slot]) for slot in (0, 1)})
+        met = {slot: (classes[slot], start[0], scores[slot]) for slot in (0, 1)}
+        lost, tracked = (LOST, unsure), (TRACKED, sure)
+        ids = {slot: track_id for track_id, (_, slot) in camera.frame(met).items()}
+        assert camera.frame(met) == {ids[unsure]: lost, ids[sure]: tracked}
+        apart = {**met, unsure: (classes[unsure], THERE, 0.6)}
+        assert camera.frame(apart)[ids[sure]] == tracked

@@ -83,8 +83,9 @@ class NetworkConfig:
     :param thing_classes: indices of the classes that are countable things; the rest is stuff.
     :param preprocessing: how the weights want to be fed.
     :param mask_parts: of a mask that falls into parts, ``all`` are the object, or the ``main`` one
-        is, which does not leap to another place either: for weights whose queries may show several
-        objects that look alike, or one after the other.
+        is, which does not leap to another place either, and where two tracks are in one place one
+        of them is wrong: for weights whose queries may show several objects that look alike, or
+        one after the other, or one object twice.
     :raises ValueError: when the numbers do not fit together; the message names which.
     """
 

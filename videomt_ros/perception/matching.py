@@ -6,12 +6,16 @@ Four steps, each on what the one before has left:
 1. A track goes on in its own slot, unless the slot shows another object now.
 2. Of two tracks of one class on one mask, the one that was there before goes on.
 3. A track that has not gone on moves to a free slot that shows its class where it was last seen.
+   Slots that might begin a track come first; after them, for a confirmed track, those with a score
+   that is enough to go on with. What is seen there again is likely to be it, as in ByteTrack
+   (Zhang et al., ECCV 2022).
 4. What free slots show beside that, and no track shows already, is new.
 
 With weights whose queries show several objects that look alike (:mod:`.parts`) a slot goes over
 from one of them to the next without a change of class. With those (``mask_parts`` is 'main') it
 also shows another object when that is farther away than things move, and a track that has not gone
-on does so not only where it was, but wherever it can have come.
+on does so not only where it was, but wherever it can have come. Their queries also find one object
+twice, as two classes: of two on one place, the one that is surer of its class goes on alone.
 
 Everything here is done on masks at the network's resolution.
 """
@@ -36,6 +40,8 @@ _APART = 0.1
 # So far, in diagonals of the picture, an object comes at once, and as far again in every second
 # since it was seen.
 _STEP = 0.12
+# Masks whose intersection over union is larger are of one thing, as it counts in most measures.
+_ONE_PLACE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +112,7 @@ def match(
     matcher = _Matcher(tracks, reading, sightings, rules, elapsed)
     matcher.stay()
     matcher.drop_duplicates()
+    matcher.drop_rivals()
     matcher.move()
     return Match(matcher.carried, matcher.ousted, matcher.rest())
 
@@ -188,7 +195,8 @@ class _Matcher:
         self._classes = reading.frame_class[slots].copy()  # of carried ones, the track's class
         self._evidence_class = reading.evidence_class[slots]
         self._wanted = reading.evidence_score[slots] >= 0
-        self._kept = reading.evidence_score[slots] * sightings.chances >= rules.keep_score
+        self._evidence = reading.evidence_score[slots] * sightings.chances
+        self._kept = self._evidence >= rules.keep_score
         self._scores = reading.frame_score[slots] * sightings.chances
         self._fires = self._scores >= rules.start_score
         n = len(slots)
@@ -196,6 +204,7 @@ class _Matcher:
         common = common_pixels(sightings.masks, known)
         areas = np.array([np.count_nonzero(mask) for mask in known], dtype=np.float32)
         self._shared = shares_of_smaller(common[:, :n], areas[:n], areas[:n])
+        self._union = shares_of_union(common[:, :n], areas[:n], areas[:n])
         self._with_last = shares_of_union(common[:, n:], areas[:n], areas[n:])
         self._place = {track: j for j, track in enumerate(tracks)}
         self._strides: np.ndarray | None = None
@@ -226,19 +235,31 @@ class _Matcher:
         ordered = sorted(self.carried.items(), key=precedence)
         self.carried = {}
         for track, i in ordered:
-            if not self._is_one_of(i, list(self.carried.values())):
+            if not self._is_duplicate(i, list(self.carried.values())):
+                self.carried[track] = i
+
+    def drop_rivals(self) -> None:
+        """Of tracks in one place, where there can be one only, let the surest go on."""
+        ordered = sorted(self.carried.items(), key=lambda item: -self._evidence[item[1]])
+        self.carried = {}
+        for track, i in ordered:
+            if not self._is_rival(i, list(self.carried.values())):
                 self.carried[track] = i
 
     def move(self) -> None:
         """Let tracks go on in free slots that show their class where they can be by now."""
-        self._carry(self._with_last >= self._rules.move_overlap, -self._with_last)
-        if self._strides is not None:
-            self._carry(self._strides <= _STEP, self._strides)
+        known = [track for track in self._tracks if track.state is not TrackState.NEW]
+        for tracks, shown in (
+                (self._tracks, self._fires), (known, self._scores >= self._rules.keep_score)):
+            self._carry(
+                tracks, shown, self._with_last >= self._rules.move_overlap, -self._with_last)
+            if self._strides is not None:
+                self._carry(tracks, shown, self._strides <= _STEP, self._strides)
 
     def rest(self) -> list[int]:
         """List what free slots show and no track has, best first, each object once."""
         new: list[int] = []
-        for i in sorted(self._free(), key=lambda i: -self._scores[i]):
+        for i in sorted(self._free(self._fires), key=lambda i: -self._scores[i]):
             if not self._is_one_of(i, new):
                 new.append(i)
         return new
@@ -250,24 +271,32 @@ class _Matcher:
         return bool(self._fires[i] and self._classes[i] != self._tracks[j].class_id
                     and self._with_last[i, j] < _APART)
 
-    def _carry(self, possible: np.ndarray, costs: np.ndarray) -> None:
+    def _carry(self, tracks: Sequence[Track], shown: np.ndarray, possible: np.ndarray,
+               costs: np.ndarray) -> None:
         """Give free sightings (n) to unseen tracks (m) of their class, cheapest (n, m) first."""
-        pairs = [(i, j) for i in self._free() for j, track in enumerate(self._tracks)
-                 if possible[i, j] and self._classes[i] == track.class_id]
+        pairs = [(i, self._place[track]) for i in self._free(shown) for track in tracks
+                 if possible[i, self._place[track]] and self._classes[i] == track.class_id]
         taken: set[int] = set()
         for i, j in sorted(pairs, key=lambda pair: costs[pair]):
             if i not in taken and self._tracks[j] not in self.carried:
                 taken.add(i)
                 self.carried[self._tracks[j]] = i
 
-    def _free(self) -> list[int]:
+    def _free(self, shown: np.ndarray) -> list[int]:
+        """List sightings (n) that are sure enough, in slots without a track, of new things."""
         owned = {track.slot for track in self._tracks if track not in self.ousted}
         used = list(self.carried.values())
-        return [i for i in np.flatnonzero(self._shown & self._fires).tolist()
+        return [i for i in np.flatnonzero(self._shown & shown).tolist()
                 if int(self._slots[i]) not in owned and i not in used
                 and not self._is_one_of(i, used)]
 
     def _is_one_of(self, i: int, others: list[int]) -> bool:
         """Tell whether one of some other sightings is of the same object."""
+        return self._is_duplicate(i, others) or self._is_rival(i, others)
+
+    def _is_duplicate(self, i: int, others: list[int]) -> bool:
         return bool(np.any((self._classes[others] == self._classes[i])
                            & (self._shared[i, others] > self._rules.duplicate_overlap)))
+
+    def _is_rival(self, i: int, others: list[int]) -> bool:
+        return self._strides is not None and bool(np.any(self._union[i, others] > _ONE_PLACE))

@@ -13,6 +13,8 @@ which slot; the life of a track is told here:
   NEW until it was seen ``confirm_frames`` times, then TRACKED.
 - It is seen while its score, with the class read from the mean of the raw class logits since it
   began, is at least ``keep_score``, or the score of this frame alone at least ``start_score``.
+- Confirmed and not seen in its own slot, it can go on in a free one of its class whose
+  score in this frame is at least ``keep_score``.
 - Not seen, a NEW track ENDs at once, any other is LOST. Seen again, it is TRACKED as before. When
   it has not been seen for more than ``max_lost`` seconds, it ENDs.
 - Tracks of a class that is no longer wanted END, and so do all when the memory is reset.
@@ -51,8 +53,9 @@ class TrackRules:
         this part, 0..1, of the smaller one: what is seen of two objects has nothing in common, and
         a slot often shows a part of what another shows whole. 1 keeps all masks.
     :param mask_parts: 'all' parts of a mask are the object, or the 'main' one is, as
-        :mod:`videomt_ros.perception.parts` finds it, and does not leap to another place, as
-        :mod:`videomt_ros.perception.matching` says; 'semantic' has no such parts.
+        :mod:`videomt_ros.perception.parts` finds it, and does not leap to another place nor
+        share its own, as :mod:`videomt_ros.perception.matching` says; 'semantic' has no such
+        parts.
     :param move_overlap: intersection over union, 0..1, with a track's last mask from which on
         another slot can carry the track on.
     :param score_threshold: in 'panoptic', class probability 0..1 that a slot must exceed to get
@@ -188,11 +191,15 @@ class TrackBook:
         """
         List the slots that may carry or begin a track: those of which masks are worth making.
 
+        Without a track of its own, a slot may carry one on that is confirmed and of its class.
+
         :param reading: of this frame.
         :param rules: thresholds.
         :returns: (n,) slots in ascending order.
         """
         passing = reading.frame_score >= rules.start_score
+        known = [track.class_id for track in self._tracks if track.state is not TrackState.NEW]
+        passing |= (reading.frame_score >= rules.keep_score) & np.isin(reading.frame_class, known)
         owned = [track.slot for track in self._tracks if track.slot is not None]
         passing[owned] |= reading.evidence_score[owned] >= rules.keep_score
         return np.flatnonzero(passing)

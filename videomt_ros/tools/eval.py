@@ -101,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
                         help='online: score with which a track goes on (default: %(default)s)')
     parser.add_argument('--mask-parts', choices=('auto', *MASK_PARTS), default='auto',
                         help='online: all of a mask is the object, or its main part is, which '
-                        'does not leap to another place either (default: as the weights want it)')
+                        'does not leap to another place either, nor is another in its place '
+                        '(default: as the weights want it)')
     parser.add_argument('--top-k', type=_whole, default=10, metavar='N',
                         help='offline: predictions of a video (default: %(default)s)')
     parser.add_argument('--predictions', type=Path, metavar='FILE',
