@@ -3,8 +3,8 @@ One step of the network as a graph of plain tensors, for runtimes other than PyT
 
 It gives what :meth:`VideoMT.forward` gives, in an order of operations that runtimes fuse well:
 LayerScale is folded into the layer in front of it, queries, keys and values have a projection
-each, and the features of the masks are normalised as they lie in memory and come out with their
-channels last.
+each, the features of the masks are enlarged by a convolution that runtimes can quantise, and are
+normalised as they lie in memory and come out with their channels last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .vit import _rotate_last as rotate_last
 from .vit import Attention, Block, resize_positions, rotary_embedding
 
 # To be counted up whenever the graph changes, so that graphs on disk are made anew.
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 INPUTS = ('pixels', 'queries', 'positions')
 OUTPUTS = ('class_logits', 'mask_embeddings', 'mask_features', 'next_queries')
 Answer = tuple[Tensor, Tensor, Tensor, Tensor]  # the outputs
@@ -137,20 +137,30 @@ class _Attention(nn.Module):
 
 class _Upscale(nn.Module):
     """
-    :class:`UpscaleBlock` with its norm over axis 1.
+    :class:`UpscaleBlock` with its norm over axis 1, and its transposed convolution in two steps.
 
     Behind a convolution the channels lie last in memory anyway, whatever the order of the axes
-    says. Told to bring them there, a runtime makes copies.
+    says. Told to bring them there, a runtime makes copies. A transposed convolution whose windows
+    do not overlap makes four pixels of each, and none of several: that is a plain one to four
+    times the channels, which are then laid side by side (DepthToSpace).
     """
 
     def __init__(self, block: UpscaleBlock) -> None:
         super().__init__()
-        self.conv1, self.conv2, self.eps = block.conv1, block.conv2, block.norm.eps
+        C = block.conv1.out_channels
+        weight = block.conv1.weight.detach().permute(2, 3, 1, 0)  # (rows, columns, C, C in)
+        self.conv1 = nn.Conv2d(C, 4 * C, kernel_size=1, device='meta')
+        self.conv1.weight = nn.Parameter(weight.reshape(4 * C, C, 1, 1).clone())
+        self.conv1.bias = nn.Parameter(cast(Tensor, block.conv1.bias).detach().repeat(4))
+        self.conv2, self.eps = block.conv2, block.norm.eps
         self.weight = nn.Parameter(block.norm.weight[:, None, None].clone())
         self.bias = nn.Parameter(block.norm.bias[:, None, None].clone())
 
     def forward(self, features: Tensor) -> Tensor:
-        x = self.conv2(F.gelu(self.conv1(features))).float()
+        B, C, h, w = features.shape
+        x = F.gelu(self.conv1(features)).view(B, 2, 2, C, h, w)
+        x = x.permute(0, 3, 4, 1, 5, 2).reshape(B, C, 2 * h, 2 * w)
+        x = self.conv2(x).float()
         x = x - x.mean(dim=1, keepdim=True)
         x = x * torch.rsqrt((x * x).mean(dim=1, keepdim=True) + self.eps)
         return (x * self.weight + self.bias).to(features.dtype)

@@ -34,7 +34,7 @@ def test_without_frames_there_is_nothing_to_calibrate_with(network):
         quantise(network, [])
 
 
-def test_linear_layers_become_int8_and_nearly_agree(network):
+def test_linear_layers_and_upscaling_become_int8_and_nearly_agree(network):
     openvino = pytest.importorskip('openvino')
     pytest.importorskip('nncf')
     pytest.importorskip('onnxscript')
@@ -43,7 +43,9 @@ def test_linear_layers_become_int8_and_nearly_agree(network):
     stored = [node for node in graph.get_ops() if node.get_type_name() == 'Constant'
               and node.get_element_type().get_type_name() == 'i8']
     config = network.config
-    assert len(stored) == 6 * config.num_layers  # q, k, v, out, fc1, fc2
+    # q, k, v, out, fc1 and fc2 of each block, and what enlarges the features
+    assert len(stored) == 6 * config.num_layers + config.num_upscale_blocks
+    assert sum(list(node.shape[2:]) == [1, 1] for node in stored) == config.num_upscale_blocks
     assert all(node.shape[0] % config.hidden_size == 0 for node in stored)
     found = difference(network, EngineChoice('openvino', 'int8').make(network))
     assert 1e-3 < max(found.class_logits, found.mask_logits, found.queries) < 0.5

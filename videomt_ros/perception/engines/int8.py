@@ -3,10 +3,11 @@ Quantise a step graph to int8 with NNCF, on frames that the network will really 
 
 What becomes int8, weights and activations, are the linear layers that all tokens go through, half
 of the work with ViT-S at 640x640, and the products of queries and keys inside attention, a fifth.
-The rest stays in bf16, or in fp32 on a CPU without it: convolutions; the products with the values,
-whose weights are a small part of one each among thousands of tokens; and what only the object
-queries go through, whose errors are carried from frame to frame. For the same reason NNCF's
-SmoothQuant is off, which suits language models.
+So do the convolutions that enlarge the features of the masks, a fourteenth. The rest stays in
+bf16, or in fp32 on a CPU without it: the other convolutions; the products with the values, whose
+weights are a small part of one each among thousands of tokens; and what only the object queries go
+through, whose errors are carried from frame to frame. For the same reason NNCF's SmoothQuant is
+off, which suits language models.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ def quantise(network: VideoMT, samples: Sequence[Sample]) -> Path:
 
 def _stays(node: Any, num_queries: int) -> bool:
     """Tell whether an operation of the graph is not to be quantised."""
-    if node.get_type_name() in ('Convolution', 'ConvolutionBackpropData', 'GroupConvolution'):
-        return True
+    if node.get_type_name() in ('Convolution', 'GroupConvolution'):
+        return max(list(node.input(1).get_shape())[-2:]) > 1
     if node.get_type_name() != 'MatMul':
         return False
     left, right = (node.input(i).get_source_output() for i in (0, 1))
