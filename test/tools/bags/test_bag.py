@@ -356,11 +356,12 @@ def test_a_recording_without_frames(scene, tmp_path, bag, kit):
     assert err == f'videomt_bag: {folder} has no camera; it has no image topic, only /chatter\n'
 
 
-def test_it_is_what_the_segmenter_sees_live(restless, lively, tmp_path, bag, kit):
+@pytest.mark.parametrize('parts', ['all', 'main'])
+def test_it_is_what_the_segmenter_sees_live(parts, restless, lively, tmp_path, bag, kit):
     """Frame by frame the same bits; in batches the same tracks, up to the rounding of sums."""
     segmenter = VideoSegmenter.from_pretrained(
         str(lively), device='cpu', precision='fp32', engine='eager', start_score=0.1,
-        keep_score=0.05, max_lost=0.5, mask_parts='main')
+        keep_score=0.05, max_lost=0.5, mask_parts=parts)
     live = []
     for time, message in kit.read(restless)['/left/image_raw']:
         picture = message.data.reshape(message.height, message.width, 3)
@@ -368,7 +369,7 @@ def test_it_is_what_the_segmenter_sees_live(restless, lively, tmp_path, bag, kit
     for batch, tolerance in ((1, 0), (8, 1e-4)):
         path = tmp_path / f'batch{batch}.mcap'
         assert bag(restless, path, '--topics', '/left/image_raw', '--batch', batch, *LOOSE,
-                   '--mask-parts', 'main', checkpoint=lively)[0] == DONE
+                   '--mask-parts', parts, checkpoint=lively)[0] == DONE
         result = kit.read(path)
         assert len(live) == len(result['/videomt/tracks'])
         seen = 0
@@ -381,7 +382,8 @@ def test_it_is_what_the_segmenter_sees_live(restless, lively, tmp_path, bag, kit
                 [float(np.float32(i.score)) for i in frame.instances], abs=tolerance, rel=0)
             labels = mask.labels.data.reshape(mask.labels.height, mask.labels.width)
             assert (labels != frame.label_map).mean() < 1e-3
-        assert seen > 80
+        # Random masks lie on each other: where no two may be in one place, it is one a frame.
+        assert seen > 80 if parts == 'all' else seen == 80
 
 
 def test_the_work_of_a_failed_start_is_not_left_behind(drive, tmp_path, bag, monkeypatch):

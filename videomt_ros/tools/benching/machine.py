@@ -21,6 +21,7 @@ _INSTRUCTIONS = (
     'amx_int8', 'asimd', 'asimddp', 'i8mm', 'bf16', 'sve')
 _BF16 = {'avx512_bf16', 'amx_bf16', 'bf16'}
 _SMALL = 1e9  # operations
+_REPEATS = 3
 
 
 def knows_bf16() -> bool:
@@ -77,16 +78,17 @@ def product_milliseconds(count: int, dtype: torch.dtype, device: str = 'cpu') ->
     """
     Time a product of two square matrices: what the machine can do at best.
 
-    In float32 on a CPU, by the faster of PyTorch's library and NumPy's, which depends on who has
-    made the CPU. A CPU without bf16 instructions would take minutes over a large one in bf16: the
-    time of a smaller one is scaled up there.
+    The best of three, since another process may be in the way of one. In float32 on a CPU, by the
+    faster of PyTorch's library and NumPy's, which depends on who has made the CPU. A CPU without
+    bf16 instructions would take minutes over a large one in bf16: the time of a smaller one is
+    scaled up there.
 
     :param count: of its operations.
     :param dtype: of the matrices.
     :param device: where.
     :returns: milliseconds.
     """
-    small = device == 'cpu' and dtype != torch.float32
+    small = device == 'cpu' and dtype != torch.float32 and not knows_bf16()
     side = round((min(count, _SMALL) if small else count) ** (1 / 3) / 2 ** (1 / 3))
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     ways: list[Callable[[torch.Tensor, torch.Tensor], Any]] = [torch.mm]
@@ -94,7 +96,7 @@ def product_milliseconds(count: int, dtype: torch.dtype, device: str = 'cpu') ->
         ways.append(lambda left, right: left.numpy() @ right.numpy())
     times = []
     with torch.inference_mode():
-        for way in ways:
+        for way in ways * _REPEATS:
             way(left[:64], right)
             if device == 'cuda':
                 torch.cuda.synchronize()
