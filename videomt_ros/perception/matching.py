@@ -22,7 +22,7 @@ Everything here is done on masks at the network's resolution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -204,8 +204,8 @@ class _Matcher:
         common = common_pixels(sightings.masks, known)
         areas = np.array([np.count_nonzero(mask) for mask in known], dtype=np.float32)
         self._shared = shares_of_smaller(common[:, :n], areas[:n], areas[:n])
-        self._union = shares_of_union(common[:, :n], areas[:n], areas[:n])
-        self._with_last = shares_of_union(common[:, n:], areas[:n], areas[n:])
+        unions = shares_of_union(common, areas[:n], areas)
+        self._union, self._with_last = unions[:, :n], unions[:, n:]
         self._place = {track: j for j, track in enumerate(tracks)}
         self._strides: np.ndarray | None = None
         if rules.mask_parts == 'main':
@@ -232,19 +232,13 @@ class _Matcher:
             came_from_elsewhere = self._with_last[i, self._place[track]] < self._rules.move_overlap
             return track.state is TrackState.LOST, bool(came_from_elsewhere), track.track_id
 
-        ordered = sorted(self.carried.items(), key=precedence)
-        self.carried = {}
-        for track, i in ordered:
-            if not self._is_duplicate(i, list(self.carried.values())):
-                self.carried[track] = i
+        self._drop(sorted(self.carried.items(), key=precedence), self._is_duplicate)
 
     def drop_rivals(self) -> None:
         """Of tracks in one place, where there can be one only, let the surest go on."""
-        ordered = sorted(self.carried.items(), key=lambda item: -self._evidence[item[1]])
-        self.carried = {}
-        for track, i in ordered:
-            if not self._is_rival(i, list(self.carried.values())):
-                self.carried[track] = i
+        self._drop(
+            sorted(self.carried.items(), key=lambda item: -self._evidence[item[1]]),
+            self._is_rival)
 
     def move(self) -> None:
         """Let tracks go on in free slots that show their class where they can be by now."""
@@ -264,6 +258,14 @@ class _Matcher:
                 new.append(i)
         return new
 
+    def _drop(self, ordered: Iterable[tuple[Track, int]],
+              is_same: Callable[[int, list[int]], bool]) -> None:
+        """Let only those go on that are not the same as one before them."""
+        self.carried = {}
+        for track, i in ordered:
+            if not is_same(i, list(self.carried.values())):
+                self.carried[track] = i
+
     def _shows_another(self, i: int, j: int) -> bool:
         """Tell whether a sighting in the slot of a track is of another object."""
         if self._strides is not None and self._strides[i, j] > _STEP and not self._with_last[i, j]:
@@ -274,7 +276,9 @@ class _Matcher:
     def _carry(self, tracks: Sequence[Track], shown: np.ndarray, possible: np.ndarray,
                costs: np.ndarray) -> None:
         """Give free sightings (n) to unseen tracks (m) of their class, cheapest (n, m) first."""
-        pairs = [(i, self._place[track]) for i in self._free(shown) for track in tracks
+        unseen = [track for track in tracks if track not in self.carried]
+        free = self._free(shown) if unseen else []
+        pairs = [(i, self._place[track]) for i in free for track in unseen
                  if possible[i, self._place[track]] and self._classes[i] == track.class_id]
         taken: set[int] = set()
         for i, j in sorted(pairs, key=lambda pair: costs[pair]):
