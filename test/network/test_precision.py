@@ -8,7 +8,7 @@ from networks import make_network
 import pytest
 import torch
 from videomt_ros.network import VideoMT
-from videomt_ros.network.vit import Attention, Block, LayerNorm
+from videomt_ros.network.vit import _attend_by_head, Attention, Block, LayerNorm
 
 BACKBONES = {
     'dinov2': {}, 'norm_queries': {'norm_queries': True},
@@ -163,6 +163,39 @@ def test_precision_can_be_changed_back_without_what_was_lost_coming_back(network
     assert {value.dtype for value in back.state_dict().values()} == {torch.float32}
     with torch.inference_mode():
         assert_close(run(back, video()), run(network, video()), torch.bfloat16)
+
+
+def test_attending_by_head_in_training_is_attention():
+    generator = torch.Generator().manual_seed(1)
+    leaves = [torch.randn(2, 3, 40, 16, generator=generator).requires_grad_() for _ in range(3)]
+    weights = torch.randn(2, 3, 40, 16, generator=generator)
+    expected = torch.nn.functional.scaled_dot_product_attention(*leaves)
+    expected_gradients = torch.autograd.grad((expected * weights).sum(), leaves)
+    with torch.autocast('cpu', torch.bfloat16):
+        heads = _attend_by_head(*(leaf.bfloat16() for leaf in leaves))
+    assert heads.dtype is torch.bfloat16
+    gradients = torch.autograd.grad((heads.float() * weights).sum(), leaves)
+    for ours, true in zip((heads, *gradients), (expected, *expected_gradients), strict=True):
+        assert (ours.float() - true).pow(2).mean().sqrt() < 0.01 * true.std()
+
+
+def test_only_training_in_bf16_attends_by_head(monkeypatch, network):
+    calls = []
+    monkeypatch.setattr(
+        'videomt_ros.network.vit._attend_by_head',
+        lambda q, k, v: calls.append(q.dtype) or _attend_by_head(q, k, v))
+    pixels, low = video(1)[:, 0], torch.autocast('cpu', torch.bfloat16)
+    learner = copy.deepcopy(network)
+    with torch.no_grad():
+        learner(pixels)
+        with low:
+            learner(pixels)
+            assert not calls
+            learner.train()(pixels)
+    assert calls == [torch.bfloat16] * 6
+    with torch.no_grad():
+        learner(pixels)
+    assert len(calls) == 6
 
 
 @pytest.mark.slow

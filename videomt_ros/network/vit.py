@@ -59,8 +59,30 @@ class Attention(nn.Module):
             q, k = _rotate_last(q, rotation), _rotate_last(k, rotation)
         if mask is not None and mask.dim() == 3:
             mask = mask[:, None]
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, N, head size)
+        if self.training and mask is None and q.device.type == 'cpu' and q.dtype == torch.bfloat16:
+            x = _attend_by_head(q, k, v)  # (B, heads, N, head size)
+        else:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(x.transpose(1, 2).reshape(B, N, C))
+
+
+def _attend_by_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """
+    Attend one head after the other, so that its N x N scores stay in the processor's cache.
+
+    PyTorch's fused kernel takes 1.6 times as long in bf16 (forward and backward, 800 tokens, heads
+    of 64 channels). Scores are rounded to bf16 here, which training bears; inference need not.
+
+    :param q: (B, heads, N, head size) bfloat16; also k and v.
+    :returns: (B, heads, N, head size) bfloat16.
+    """
+    with torch.autocast(q.device.type, enabled=False):  # its softmax would be in float32
+        q = q * q.shape[-1] ** -0.5
+        heads = [
+            torch.softmax(one_q @ one_k.T, dim=-1) @ one_v
+            for one_q, one_k, one_v in zip(
+                q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), strict=True)]
+    return torch.stack(heads).view_as(q)
 
 
 class MLP(nn.Module):
