@@ -1,5 +1,6 @@
 """A training step: the network's own prediction, masked attention, gradients through time."""
 
+from dataclasses import replace
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from videomt_ros.network import NetworkConfig, VideoMT
 from videomt_ros.training import clip_step
 from videomt_ros.training.clip_step import anneal, attention_mask, ClipStep
+from videomt_ros.training.dense import dense_loss, DenseHead, patch_targets
 from videomt_ros.training.losses import bind, ClipTargets, LossWeights
 
 WEIGHTS = LossWeights(num_points=32)
@@ -166,6 +168,26 @@ def test_a_clip_without_objects_gives_every_parameter_a_gradient():
     loss.backward()
     assert torch.isfinite(loss)
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+
+
+def test_a_dense_loss_teaches_the_encoder_and_is_part_of_the_whole():
+    net, (pixels, targets) = network(), clip(3)
+    torch.manual_seed(1)
+    head = DenseHead(net.config)
+    plain = ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator(), lead=1)
+    step = ClipStep(net, replace(WEIGHTS, dense=2.0, no_object=0.5), head)
+    found = step(pixels, targets, (0.0, 0.0), generator(), lead=1)
+    assert 'dense' not in plain and not found['dense'].requires_grad
+    tokens = torch.stack([net.encode(pixels[:, t]).tokens[:, -12:] for t in (1, 2)], dim=1)
+    alone = 2 * dense_loss(*head(tokens), patch_targets(targets, 8, 2, 1), 0.5)
+    torch.testing.assert_close(found['dense'], alone.detach())
+    alone.backward()
+    taught = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.any()}
+    assert {name.split('.')[0] for name in taught} == {'embed', 'blocks'}
+    assert {int(name.split('.')[1]) for name in taught if name.startswith('blocks')} == {0}
+    without = replace(WEIGHTS, no_object=0.5)
+    rest = ClipStep(net, without)(pixels, targets, (0.0, 0.0), generator(), lead=1)
+    torch.testing.assert_close(found['loss'], rest['loss'] + found['dense'])
 
 
 def test_gradients_flow_through_all_frames(monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from toy import stage
 from videomt_ros.network import NetworkConfig, VideoMT
+from videomt_ros.training.dense import DenseHead
 from videomt_ros.training.optimizer import make_optimizers, Muon, orthogonal
 
 
@@ -84,6 +85,16 @@ def test_matrices_between_hidden_channels_are_for_muon_and_nothing_is_left_out()
     parts = {names[id(p)].split('.')[-2]: group['parts']
              for group in muon.param_groups for p in group['params']}
     assert parts.pop('qkv') == 3 and set(parts.values()) == {1}
+
+
+@pytest.mark.parametrize('optimizer', ('adamw', 'muon'))
+def test_a_head_of_the_training_alone_learns_at_the_full_rate(optimizer):
+    net = network()
+    head = DenseHead(net.config)
+    *_, adamw = make_optimizers(net, stage(optimizer=optimizer, layer_decay=0.5), head)
+    group = adamw.param_groups[-1]
+    assert {id(p) for p in group['params']} == {id(p) for p in head.parameters()}
+    assert (group['scale'], group['encoder'], group['weight_decay']) == (1.0, False, 0.0)
 
 
 def test_adamw_is_what_a_stage_takes_unasked():

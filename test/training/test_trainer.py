@@ -14,6 +14,7 @@ from toy import config, NAMES, stage, write_json, write_pictures, write_videos
 from videomt_ros.network import CheckpointError, load_network, NetworkConfig, VideoMT
 from videomt_ros.training import trainer as module
 from videomt_ros.training.config import ConfigError, DataSource, Network, read_config
+from videomt_ros.training.losses import LossWeights
 from videomt_ros.training.trainer import CHECKPOINT, FOLDER, LOG, make_network, Trainer
 
 STAGES = (
@@ -130,6 +131,32 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(
     run(settings, resume=True)
     assert rows(tmp_path) == log
     assert equal(weights(tmp_path), expected)
+
+
+def test_a_dense_loss_resumes_likewise_and_leaves_no_trace_in_the_network(
+        videos, tmp_path, monkeypatch):
+    def settings(name, dense=3.0):
+        return config(
+            videos, tmp_path / name, STAGES, save_every=2,
+            loss=LossWeights(num_points=64, dense=dense))
+
+    whole, part = settings('whole'), settings('part')
+    run(whole)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            run(part)
+    with pytest.raises(ConfigError, match='was made with a dense loss; expected the same'):
+        run(settings('part', 0.0), resume=True)
+    run(part, resume=True)
+    log = rows(tmp_path / 'part')
+    assert log == rows(tmp_path / 'whole')
+    assert equal(weights(tmp_path / 'part'), weights(tmp_path / 'whole'))
+    assert weights(tmp_path / 'whole').keys() == make_network(whole, NAMES).state_dict().keys()
+    assert list(log[0])[4:8] == ['class', 'mask', 'dice', 'dense']
+    final = [sum(float(row[k]) for k in ('class', 'mask', 'dice', 'dense')) for row in log]
+    assert all(float(row['loss']) > total for row, total in zip(log, final, strict=True))
+    assert float(log[-1]['dense']) < float(log[0]['dense'])
 
 
 def test_rows_beyond_the_checkpoint_are_made_anew(straight, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ block; :func:`anneal` lets it fade away, so that the trained network needs no ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import math
 
 import torch
 from torch import nn, Tensor
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from videomt_ros.network import QueryState, VideoMT
 from videomt_ros.network.videomt import FrameTokens
 
+from .dense import dense_loss, DenseHead, patch_targets
 from .losses import bind, clip_loss, ClipTargets, LossWeights, Prediction
 
 
@@ -26,12 +28,15 @@ class ClipStep(nn.Module):
 
     :param network: is trained.
     :param weights: of the losses.
+    :param dense: teaches the encoder's patches, with the weight ``weights.dense``; None does not.
     """
 
-    def __init__(self, network: VideoMT, weights: LossWeights) -> None:
+    def __init__(
+            self, network: VideoMT, weights: LossWeights, dense: DenseHead | None = None) -> None:
         super().__init__()
         self.network = network
         self.weights = weights
+        self.dense = dense
 
     def forward(
             self, pixels: Tensor, targets: ClipTargets, mask_shares: tuple[float, ...],
@@ -45,20 +50,23 @@ class ClipStep(nn.Module):
         :param generator: draws points and masked queries (a CPU generator).
         :param lead: so many of the first frames bind objects and make the memory, as it is to
             be in use, but count in no loss and get no gradient; less than T.
-        :returns: scalars: ``loss`` (to be minimised, over all layers), and of the final layer
-            ``class``, ``mask`` and ``dice``, detached.
+        :returns: scalars: ``loss`` (to be minimised, over all layers), and detached its parts
+            ``class``, ``mask`` and ``dice`` of the final layer, and ``dense`` with such a head.
         """
         # The caches of a CPU hold the tokens of one frame, and not those of a clip.
         at_once = 1 if pixels.device.type == 'cpu' else pixels.shape[1]
         begun = set(targets.first[targets.labels >= 0].tolist())
         state: QueryState | None = None
         frames: dict[int, list[Prediction]] = {}
+        patches: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():  # what binds objects is all that is wanted of a lead
             for t, tokens in enumerate(self._encode(pixels[:, :lead], at_once)):
                 frames[t], state = self._frame(tokens, state, mask_shares, generator, t in begun)
         torch.clear_autocast_cache()  # of weights that were cast without a gradient
         for t, tokens in enumerate(self._encode(pixels[:, lead:], at_once), lead):
             frames[t], state = self._frame(tokens, state, mask_shares, generator)
+            if self.dense is not None:
+                patches.append(self.dense(tokens.tokens[:, -math.prod(tokens.grid):]))
         num_masks = self._num_masks(targets, lead, pixels.shape[1])
         total = pixels.new_zeros(())
         for layer in range(self.network.config.num_query_blocks + 1):
@@ -67,6 +75,9 @@ class ClipStep(nn.Module):
             losses = clip_loss(
                 predictions, targets, queries, self.weights, num_masks, generator, lead)
             total = total + sum(losses.values())
+        if self.dense is not None:
+            losses['dense'] = self._dense_loss(patches, targets, lead)
+            total = total + losses['dense']
         return {'loss': total, **{name: value.detach() for name, value in losses.items()}}
 
     def _encode(self, pixels: Tensor, at_once: int) -> Iterator[FrameTokens]:
@@ -108,6 +119,15 @@ class ClipStep(nn.Module):
     def _read(self, y: Tensor, grid: tuple[int, int]) -> Prediction:
         class_logits, embeddings, features = self.network.predict(y, grid)
         return Prediction(class_logits, torch.einsum('bqc,bchw->bqhw', embeddings, features))
+
+    def _dense_loss(
+            self, patches: list[tuple[Tensor, Tensor]], targets: ClipTargets,
+            lead: int) -> Tensor:
+        config = self.network.config
+        class_logits, sides = (torch.stack(frames, dim=1) for frames in zip(*patches, strict=True))
+        truth = patch_targets(targets, config.patch_size, config.num_classes, lead)
+        return self.weights.dense * dense_loss(
+            class_logits, sides, truth, self.weights.no_object)
 
     def _num_masks(self, targets: ClipTargets, lead: int, frames: int) -> float:
         """Count (object, frame) pairs that have a loss; mean over processes."""

@@ -194,8 +194,8 @@ class TrainConfig:
         _at_least(self, 0, 'seed', 'test_size', 'workers')
         _at_least(self, 1, 'threads', 'save_every')
         loss = self.loss
-        _expect(min(loss.classes, loss.mask, loss.dice, loss.no_object) >= 0, 'loss', loss,
-                'weights of at least 0')
+        _expect(min(loss.classes, loss.mask, loss.dice, loss.no_object, loss.dense) >= 0, 'loss',
+                loss, 'weights of at least 0')
         _expect(loss.num_points >= 1 and loss.oversample >= 1 and 0 <= loss.importance <= 1,
                 'loss', loss, 'num_points and oversample of at least 1, importance in 0..1')
         _expect(loss.loyalty >= 0, 'loss', loss, 'a loyalty of at least 0')

@@ -80,6 +80,7 @@ class LossWeights:
     :param importance: share of the points that are the most uncertain candidates.
     :param loyalty: by so much another query's matching cost has to be lower before an object
         leaves the one that it had in the lead; infinite: it never leaves.
+    :param dense: of what every patch is taught by itself (see :mod:`.dense`); 0 is nothing.
     """
 
     classes: float = 2.0
@@ -90,6 +91,7 @@ class LossWeights:
     oversample: float = 3.0
     importance: float = 0.75
     loyalty: float = math.inf
+    dense: float = 0.0
 
 
 def bind(

@@ -11,23 +11,30 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 from videomt_ros.network import VideoMT
 
 from .config import Stage
 from .schedule import parameter_groups
 
 
-def make_optimizers(network: VideoMT, stage: Stage) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+        network: VideoMT, stage: Stage, head: nn.Module | None = None,
+) -> list[torch.optim.Optimizer]:
     """
     Make the optimizers of a stage.
 
     :param network: whose parameters they change.
     :param stage: its optimizer, rate, weight decay and layer decay count.
+    :param head: of the training alone; learns at the full rate, without decay.
     :returns: one or two; together they hold every parameter once, in the groups of
-        :func:`parameter_groups`.
+        :func:`parameter_groups` and one for the head.
     """
     groups = parameter_groups(network, stage.weight_decay, stage.layer_decay)
+    if head is not None:
+        groups.append({
+            'params': list(head.parameters()), 'weight_decay': 0.0, 'scale': 1.0,
+            'encoder': False, 'parts': 0})
     if stage.optimizer == 'adamw':
         return [torch.optim.AdamW(groups, lr=stage.lr)]
     return [

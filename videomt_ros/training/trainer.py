@@ -30,6 +30,7 @@ from videomt_ros.network import load_network, NetworkConfig, Preprocessing, Vide
 from .clip_step import anneal, ClipStep
 from .config import ConfigError, Stage, TrainConfig
 from .data import ClipBatches, read_sources
+from .dense import DenseHead
 from .losses import ClipTargets
 from .optimizer import make_optimizers
 from .schedule import learning_rate
@@ -37,7 +38,6 @@ from .schedule import learning_rate
 CHECKPOINT = 'checkpoint.pth'
 FOLDER = 'network'
 LOG = 'log.csv'
-_COLUMNS = ('stage', 'step', 'lr', 'loss', 'class', 'mask', 'dice', 'grad_norm', 'seconds')
 _AUTOCAST = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -58,6 +58,9 @@ class Trainer:
         cv2.setNumThreads(config.threads)
         names, self.videos = read_sources(config.data)
         self.network = make_network(config, names).to(self.device).train()
+        self.dense = DenseHead(self.network.config).to(self.device) if config.loss.dense else None
+        self._losses = ('loss', 'class', 'mask', 'dice', *(['dense'] if self.dense else []))
+        self._columns = ('stage', 'step', 'lr', *self._losses, 'grad_norm', 'seconds')
         self.output = Path(config.output)
         if self.rank == 0:
             self.output.mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,7 @@ class Trainer:
                 f'{self.output}: holds the checkpoint of a training; expected another output '
                 f'folder, or resume')
         if not resume and self.rank == 0:
-            _write_rows(self.output / LOG, [_COLUMNS], 'w')
+            _write_rows(self.output / LOG, [self._columns], 'w')
         while self.stage < len(self.config.stages):
             self._run_stage(self.config.stages[self.stage], saved)
             saved = None
@@ -90,7 +93,7 @@ class Trainer:
         self.network.save_pretrained(self.output / FOLDER)
 
     def _run_stage(self, stage: Stage, saved: dict[str, Any] | None) -> None:
-        optimizers = make_optimizers(self.network, stage)
+        optimizers = make_optimizers(self.network, stage, self.dense)
         scaler = torch.amp.GradScaler(
             self.device.type, enabled=self.config.precision == 'fp16')
         if saved is not None:
@@ -102,7 +105,7 @@ class Trainer:
                     f'{self.output / CHECKPOINT}: was made with another optimizer or layer_decay '
                     f'in stage {stage.name!r}; expected the same to resume') from error
             scaler.load_state_dict(saved['scaler'])
-        module: nn.Module = ClipStep(self.network, self.config.loss)
+        module: nn.Module = ClipStep(self.network, self.config.loss, self.dense)
         if dist.is_initialized():
             # A stage of single frames never uses the query updater.
             module = DistributedDataParallel(
@@ -122,11 +125,12 @@ class Trainer:
                         pixels.to(self.device), targets.to(self.device),
                         shares(self.step / stage.steps), generator,
                         lead=pixels.shape[1] - stage.frames)
-                norm = self._update(losses['loss'], optimizers, scaler, stage.clip_norm)
+                norm = self._update(
+                    losses['loss'], module.parameters(), optimizers, scaler, stage.clip_norm)
                 now = time.monotonic()
                 rows.append((
                     stage.name, self.step, f'{lr:.3g}',
-                    *(f'{losses[name].item():.5f}' for name in _COLUMNS[3:7]),
+                    *(f'{losses[name].item():.5f}' for name in self._losses),
                     f'{norm:.4g}', f'{now - began:.3f}'))
                 began = now
                 self.step += 1
@@ -162,16 +166,16 @@ class Trainer:
         return torch.autocast(self.device.type, dtype)
 
     def _update(
-            self, loss: torch.Tensor, optimizers: list[torch.optim.Optimizer],
-            scaler: torch.amp.GradScaler, clip_norm: float) -> float:
+            self, loss: torch.Tensor, parameters: Iterator[nn.Parameter],
+            optimizers: list[torch.optim.Optimizer], scaler: torch.amp.GradScaler,
+            clip_norm: float) -> float:
         """Take one step; gives the norm of the gradient before clipping."""
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(
-            self.network.parameters(), clip_norm or float('inf'))
+        norm = nn.utils.clip_grad_norm_(parameters, clip_norm or float('inf'))
         if not torch.isfinite(norm) and not scaler.is_enabled():
             raise FloatingPointError(
                 f'stage {self.stage}, step {self.step}: the gradient is not finite; lower the '
@@ -191,6 +195,7 @@ class Trainer:
         path = self.output / CHECKPOINT
         torch.save({
             'model': self.network.state_dict(),
+            'dense': self.dense.state_dict() if self.dense else None,
             'optimizers': [optimizer.state_dict() for optimizer in optimizers],
             'scaler': scaler.state_dict(),
             'stage': self.stage,
@@ -214,12 +219,20 @@ class Trainer:
         except RuntimeError as error:
             raise ConfigError(
                 f'{path}: does not fit the network of this configuration') from error
+        dense: dict[str, torch.Tensor] | None = saved.get('dense')
+        if (dense is None) != (self.dense is None):
+            made = 'without' if dense is None else 'with'
+            raise ConfigError(
+                f'{path}: was made {made} a dense loss; expected the same to resume')
+        if self.dense is not None and dense is not None:
+            self.dense.load_state_dict(dense)
         if self.stage >= len(self.config.stages):
             raise ConfigError(
                 f'{path}: stands in stage {self.stage + 1}; expected at most the '
                 f'{len(self.config.stages)} of this configuration')
         if self.rank == 0:
-            _drop_rows(self.output / LOG, self.config, self.stage, self.step)
+            _drop_rows(
+                self.output / LOG, self._columns, self.config, self.stage, self.step)
         if self.step >= self.config.stages[self.stage].steps:
             self.stage, self.step = self.stage + 1, 0
             return None
@@ -321,7 +334,8 @@ def _write_rows(path: Path, rows: list[tuple[Any, ...]], mode: str) -> None:
         csv.writer(file).writerows(rows)
 
 
-def _drop_rows(path: Path, config: TrainConfig, stage: int, step: int) -> None:
+def _drop_rows(
+        path: Path, columns: tuple[str, ...], config: TrainConfig, stage: int, step: int) -> None:
     """Keep the log's rows before a position (a run may die between log and checkpoint)."""
     done = {s.name: s.steps for s in config.stages[:stage]}
     done[config.stages[stage].name] = step
@@ -329,6 +343,6 @@ def _drop_rows(path: Path, config: TrainConfig, stage: int, step: int) -> None:
     if path.exists():
         with path.open(newline='', encoding='utf-8') as file:
             # The last row may be torn.
-            rows = [tuple(row) for row in csv.reader(file) if len(row) == len(_COLUMNS)]
-    kept = [row for row in rows if row != _COLUMNS and int(row[1]) < done.get(row[0], 0)]
-    _write_rows(path, [_COLUMNS, *kept], 'w')
+            rows = [tuple(row) for row in csv.reader(file) if len(row) == len(columns)]
+    kept = [row for row in rows if row != columns and int(row[1]) < done.get(row[0], 0)]
+    _write_rows(path, [columns, *kept], 'w')
