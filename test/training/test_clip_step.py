@@ -8,7 +8,7 @@ import torch
 from videomt_ros.network import NetworkConfig, VideoMT
 from videomt_ros.training import clip_step
 from videomt_ros.training.clip_step import anneal, attention_mask, ClipStep
-from videomt_ros.training.dense import dense_loss, DenseHead, patch_targets
+from videomt_ros.training.dense import dense_loss, patch_targets
 from videomt_ros.training.losses import bind, ClipTargets, LossWeights
 
 WEIGHTS = LossWeights(num_points=32)
@@ -172,14 +172,12 @@ def test_a_clip_without_objects_gives_every_parameter_a_gradient():
 
 def test_a_dense_loss_teaches_the_encoder_and_is_part_of_the_whole():
     net, (pixels, targets) = network(), clip(3)
-    torch.manual_seed(1)
-    head = DenseHead(net.config)
     plain = ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator(), lead=1)
-    step = ClipStep(net, replace(WEIGHTS, dense=2.0, no_object=0.5), head)
+    step = ClipStep(net, replace(WEIGHTS, dense=2.0, no_object=0.5))
     found = step(pixels, targets, (0.0, 0.0), generator(), lead=1)
     assert 'dense' not in plain and not found['dense'].requires_grad
     tokens = torch.stack([net.encode(pixels[:, t]).tokens[:, -12:] for t in (1, 2)], dim=1)
-    alone = 2 * dense_loss(*head(tokens), patch_targets(targets, 8, 2, 1), 0.5)
+    alone = 2 * dense_loss(*step.dense(tokens), patch_targets(targets, 8, 2, 1), 0.5)
     torch.testing.assert_close(found['dense'], alone.detach())
     alone.backward()
     taught = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.any()}

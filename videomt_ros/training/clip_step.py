@@ -27,16 +27,15 @@ class ClipStep(nn.Module):
     The network together with its losses, as one module that DDP can wrap.
 
     :param network: is trained.
-    :param weights: of the losses.
-    :param dense: teaches the encoder's patches, with the weight ``weights.dense``; None does not.
+    :param weights: of the losses; with one for ``dense`` the module has a :class:`DenseHead`,
+        ``dense``, which learns with the network.
     """
 
-    def __init__(
-            self, network: VideoMT, weights: LossWeights, dense: DenseHead | None = None) -> None:
+    def __init__(self, network: VideoMT, weights: LossWeights) -> None:
         super().__init__()
         self.network = network
         self.weights = weights
-        self.dense = dense
+        self.dense = DenseHead(network.config) if weights.dense else None
 
     def forward(
             self, pixels: Tensor, targets: ClipTargets, mask_shares: tuple[float, ...],
@@ -51,7 +50,7 @@ class ClipStep(nn.Module):
         :param lead: so many of the first frames bind objects and make the memory, as it is to
             be in use, but count in no loss and get no gradient; less than T.
         :returns: scalars: ``loss`` (to be minimised, over all layers), and detached its parts
-            ``class``, ``mask`` and ``dice`` of the final layer, and ``dense`` with such a head.
+            ``class``, ``mask`` and ``dice`` of the final layer and, with a weight, ``dense``.
         """
         # The caches of a CPU hold the tokens of one frame, and not those of a clip.
         at_once = 1 if pixels.device.type == 'cpu' else pixels.shape[1]

@@ -30,7 +30,6 @@ from videomt_ros.network import load_network, NetworkConfig, Preprocessing, Vide
 from .clip_step import anneal, ClipStep
 from .config import ConfigError, Stage, TrainConfig
 from .data import ClipBatches, read_sources
-from .dense import DenseHead
 from .losses import ClipTargets
 from .optimizer import make_optimizers
 from .schedule import learning_rate
@@ -58,8 +57,8 @@ class Trainer:
         cv2.setNumThreads(config.threads)
         names, self.videos = read_sources(config.data)
         self.network = make_network(config, names).to(self.device).train()
-        self.dense = DenseHead(self.network.config).to(self.device) if config.loss.dense else None
-        self._losses = ('loss', 'class', 'mask', 'dice', *(['dense'] if self.dense else []))
+        self.clip_step = ClipStep(self.network, config.loss).to(self.device)
+        self._losses = ('loss', 'class', 'mask', 'dice', *(['dense'] if config.loss.dense else []))
         self._columns = ('stage', 'step', 'lr', *self._losses, 'grad_norm', 'seconds')
         self.output = Path(config.output)
         if self.rank == 0:
@@ -93,7 +92,7 @@ class Trainer:
         self.network.save_pretrained(self.output / FOLDER)
 
     def _run_stage(self, stage: Stage, saved: dict[str, Any] | None) -> None:
-        optimizers = make_optimizers(self.network, stage, self.dense)
+        optimizers = make_optimizers(self.network, stage, self.clip_step.dense)
         scaler = torch.amp.GradScaler(
             self.device.type, enabled=self.config.precision == 'fp16')
         if saved is not None:
@@ -105,7 +104,7 @@ class Trainer:
                     f'{self.output / CHECKPOINT}: was made with another optimizer or layer_decay '
                     f'in stage {stage.name!r}; expected the same to resume') from error
             scaler.load_state_dict(saved['scaler'])
-        module: nn.Module = ClipStep(self.network, self.config.loss, self.dense)
+        module: nn.Module = self.clip_step
         if dist.is_initialized():
             # A stage of single frames never uses the query updater.
             module = DistributedDataParallel(
@@ -195,7 +194,7 @@ class Trainer:
         path = self.output / CHECKPOINT
         torch.save({
             'model': self.network.state_dict(),
-            'dense': self.dense.state_dict() if self.dense else None,
+            'dense': self.clip_step.dense.state_dict() if self.clip_step.dense else None,
             'optimizers': [optimizer.state_dict() for optimizer in optimizers],
             'scaler': scaler.state_dict(),
             'stage': self.stage,
@@ -219,13 +218,13 @@ class Trainer:
         except RuntimeError as error:
             raise ConfigError(
                 f'{path}: does not fit the network of this configuration') from error
-        dense: dict[str, torch.Tensor] | None = saved.get('dense')
-        if (dense is None) != (self.dense is None):
+        dense, head = saved.get('dense'), self.clip_step.dense
+        if (dense is None) != (head is None):
             made = 'without' if dense is None else 'with'
             raise ConfigError(
                 f'{path}: was made {made} a dense loss; expected the same to resume')
-        if self.dense is not None and dense is not None:
-            self.dense.load_state_dict(dense)
+        if head is not None and dense is not None:
+            head.load_state_dict(dense)
         if self.stage >= len(self.config.stages):
             raise ConfigError(
                 f'{path}: stands in stage {self.stage + 1}; expected at most the '
