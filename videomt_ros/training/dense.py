@@ -1,11 +1,10 @@
 """
 A head for the training alone: what each patch shows, read off the encoder's tokens.
 
-Queries teach the encoder through the few masks of a frame. A small network from scratch learns
-more from its frames where every patch is taught as well: the shares of the classes in it, and how
-far from it the object that fills it ends, as in FCOS (Tian et al., "FCOS: Fully Convolutional
-One-Stage Object Detection", 2019), so that neighbours of one kind differ. The network in use has
-no such head.
+Queries teach the encoder through the few masks of a frame. This head teaches it every patch as
+well: the shares of the classes in it, and how far from it the object that fills it ends, as in
+FCOS (Tian et al., "FCOS: Fully Convolutional One-Stage Object Detection", 2019), so that
+neighbours of one kind differ. The network in use has no such head.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ def patch_targets(
     objects = parts.new_zeros(B, num_classes, T, parts.shape[3]).scatter_add(1, labels, parts)
     rest = (1 - objects.sum(1, keepdim=True)).clamp(min=0)
     largest, owner = parts.max(1)  # (B, T, Np)
-    boxes = torch.cat((_extent(masks, 3), _extent(masks, 4)), dim=3)  # upper, lower, left, right
+    boxes = torch.cat((_extent(masks.amax(4)), _extent(masks.amax(3))), dim=3)
     boxes = boxes.transpose(1, 2).gather(2, owner[..., None].expand(-1, -1, -1, 4))
     upper, lower, left, right = boxes.unbind(3)
     y = (torch.arange(0, H, patch_size, device=masks.device) + patch_size / 2) / H
@@ -94,10 +93,9 @@ def patch_targets(
     return PatchTargets(shares, sides, largest > 0.5)
 
 
-def _extent(masks: Tensor, axis: int) -> Tensor:
-    """Give where masks (B, N, T, H, W) begin and end along an axis: (B, N, T, 2) in 0..1."""
-    length = masks.shape[axis]
-    lines = masks.amax(7 - axis)
+def _extent(lines: Tensor) -> Tensor:
+    """Give where the ones of (B, N, T, length) begin and end: (B, N, T, 2) in 0..1."""
+    length = lines.shape[3]
     begin, end = lines.argmax(3), length - lines.flip(3).argmax(3)
     return torch.stack((begin, end), dim=3) / length
 

@@ -124,8 +124,7 @@ class Trainer:
                         pixels.to(self.device), targets.to(self.device),
                         shares(self.step / stage.steps), generator,
                         lead=pixels.shape[1] - stage.frames)
-                norm = self._update(
-                    losses['loss'], module.parameters(), optimizers, scaler, stage.clip_norm)
+                norm = self._update(losses['loss'], optimizers, scaler, stage.clip_norm)
                 now = time.monotonic()
                 rows.append((
                     stage.name, self.step, f'{lr:.3g}',
@@ -165,16 +164,16 @@ class Trainer:
         return torch.autocast(self.device.type, dtype)
 
     def _update(
-            self, loss: torch.Tensor, parameters: Iterator[nn.Parameter],
-            optimizers: list[torch.optim.Optimizer], scaler: torch.amp.GradScaler,
-            clip_norm: float) -> float:
+            self, loss: torch.Tensor, optimizers: list[torch.optim.Optimizer],
+            scaler: torch.amp.GradScaler, clip_norm: float) -> float:
         """Take one step; gives the norm of the gradient before clipping."""
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(parameters, clip_norm or float('inf'))
+        norm = nn.utils.clip_grad_norm_(
+            self.clip_step.parameters(), clip_norm or float('inf'))
         if not torch.isfinite(norm) and not scaler.is_enabled():
             raise FloatingPointError(
                 f'stage {self.stage}, step {self.step}: the gradient is not finite; lower the '
