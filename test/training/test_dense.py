@@ -92,3 +92,12 @@ def test_a_frame_without_objects_costs_what_is_taken_for_one():
     sure[..., 2] = 20
     assert dense_loss(sure, sides, truth, 0.4).item() == pytest.approx(0, abs=1e-5)
     assert dense_loss(sure.flip(3), sides, truth, 0.4).item() == pytest.approx(20, rel=1e-3)
+
+
+def test_under_autocast_the_loss_is_not_rounded():
+    torch.manual_seed(0)
+    truth = patch_targets(targets((1, 0, (0, 13), (0, 21)), (0, 1, (3, 9), (5, 16))), 8, 2)
+    logits, sides = torch.randn(1, 2, 6, 3), torch.rand(1, 2, 6, 4)
+    exact = dense_loss(logits, sides, truth, 0.37)
+    with torch.autocast('cpu', torch.bfloat16):
+        torch.testing.assert_close(dense_loss(logits, sides, truth, 0.37), exact)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from videomt_ros.network import NetworkConfig
 from videomt_ros.network.vit import LayerNorm
 
-from .losses import ClipTargets
+from .losses import class_balance, ClipTargets
 
 _SIDES_WEIGHT = 5.0  # of the distances against the classes, as DETR weighs its boxes
 
@@ -112,10 +112,9 @@ def dense_loss(
     :returns: a scalar.
     """
     shares = targets.shares.flatten(0, 2)
-    balance = torch.ones_like(shares[0])
-    balance[-1] = no_object
+    balance = class_balance(shares.shape[1] - 1, no_object, shares.device)
     classes = F.cross_entropy(
         class_logits.flatten(0, 2), shares, weight=balance, reduction='sum')
     apart = (sides - targets.sides).abs().mean(3) * targets.filled
-    return (classes / (shares @ balance).sum()
+    return (classes / (shares * balance).sum()  # a product would be rounded under autocast
             + _SIDES_WEIGHT * apart.sum() / targets.filled.sum().clamp(min=1))

@@ -193,8 +193,7 @@ def clip_loss(
         classes[b, t, q] = targets.labels[b, n]
         chosen.append(prediction.mask_logits[b, q])
         truths.append(targets.masks[b, n, lead + t])
-    balance = torch.ones(K + 1, device=logits.device)
-    balance[K] = weights.no_object
+    balance = class_balance(K, weights.no_object, logits.device)
     loss_class = F.cross_entropy(logits.flatten(0, 2), classes.flatten(), weight=balance)
     masks, truth = torch.cat(chosen)[:, None].float(), torch.cat(truths)[:, None].float()
     with torch.no_grad():
@@ -211,6 +210,20 @@ def clip_loss(
         'mask': weights.mask * loss_mask,
         'dice': weights.dice * loss_dice,
     }
+
+
+def class_balance(num_classes: int, no_object: float, device: torch.device) -> Tensor:
+    """
+    Weigh the classes of a cross entropy.
+
+    :param num_classes: K.
+    :param no_object: weight of the class after them.
+    :param device: of the result.
+    :returns: (K + 1,) float32, 1 for the others.
+    """
+    balance = torch.ones(num_classes + 1, device=device)
+    balance[num_classes] = no_object
+    return balance
 
 
 def sample_points(masks: Tensor, points: Tensor, mode: str = 'bilinear') -> Tensor:
