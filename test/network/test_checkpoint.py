@@ -25,7 +25,8 @@ def assert_same_network(one, other, **changed):
     {}, {'num_registers': 0}, {'num_upscale_blocks': 1, 'patch_size': 8}, {'num_heads': 4},
     {'backbone': 'dinov3', 'norm_queries': True, 'layer_norm_eps': 1e-5},
     {'thing_classes': frozenset({1, 3}), 'class_names': ('floor', 'cup', 'wall', 'dog', 'x')},
-    {'preprocessing': Preprocessing('square', 64, mean=(1., 2., 3.)), 'mask_parts': 'main'},
+    {'preprocessing': Preprocessing('square', 64, mean=(1., 2., 3.)), 'mask_parts': 'main',
+     'renew_below': 0.25},
 ])
 def test_our_folder_round_trip(fields, tmp_path):
     network = make_network(**fields)

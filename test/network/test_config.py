@@ -14,6 +14,8 @@ from videomt_ros.network import NetworkConfig, Preprocessing
     ({'num_query_blocks': 13}, 'num_query_blocks 13'),
     ({'backbone': 'resnet'}, "'resnet'"),
     ({'mask_parts': 'some'}, "mask_parts 'some': expected one of"),
+    ({'renew_below': 1.5}, 'renew_below 1.5: expected 0 to 1'),
+    ({'renew_below': True}, 'renew_below True: expected'),
     ({'class_names': (), 'thing_classes': frozenset()}, 'class_names is empty'),
     ({'thing_classes': frozenset({40})}, 'thing_classes'),
     ({'backbone': 'dinov3', 'hidden_size': 12, 'num_heads': 2}, 'multiple of 4'),

@@ -17,7 +17,8 @@ ARCHITECTURES = {
     'normed queries': {'norm_queries': True, 'num_heads': 2},
     'dinov3': {'backbone': 'dinov3', 'num_registers': 0},
     'patch 8, one upscale block': {'patch_size': 8, 'num_upscale_blocks': 1},
-    'all blocks see the queries': {'num_query_blocks': 4}}
+    'all blocks see the queries': {'num_query_blocks': 4},
+    'queries that show nothing are renewed': {'renew_below': 0.2}}
 
 
 @pytest.mark.parametrize('fields', ARCHITECTURES.values(), ids=ARCHITECTURES)

@@ -64,6 +64,20 @@ def test_first_frame_starts_with_the_learnt_queries_themselves(network):
     assert torch.equal(network.initial_state(2).queries[1], network.queries)
 
 
+def test_queries_that_show_nothing_begin_anew():
+    plain, pixels = make_network(), torch.randn(2, 3, 64, 64)
+    expected = plain(pixels)
+    kept, chances = expected.state, expected.class_logits.softmax(-1)[..., :-1].amax(-1)
+    between = float(chances.flatten().sort().values[9:11].mean())
+    network = make_network(renew_below=between)
+    out, shows = network(pixels), chances > between
+    assert shows.sum() == 8
+    assert torch.equal(out.state.queries[shows], kept.queries[shows])
+    initial = network.initial_state(2).queries
+    assert torch.equal(out.state.queries[~shows], initial[~shows])
+    assert not torch.isclose(kept.queries, initial).all(-1).any()
+
+
 def test_masks_of_some_slots_are_those_of_all(network):
     out = network(torch.randn(2, 3, 48, 64))
     assert out.mask_logits.shape == (2, 9, 12, 16)

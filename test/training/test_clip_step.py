@@ -192,8 +192,8 @@ def test_gradients_flow_through_all_frames(monkeypatch):
     net, (pixels, targets) = network(), clip(3)
     states, propagate = [], net.propagate
 
-    def remember(x):
-        states.append(propagate(x))
+    def remember(x, class_logits):
+        states.append(propagate(x, class_logits))
         return states[-1]
 
     monkeypatch.setattr(net, 'propagate', remember)
@@ -209,7 +209,7 @@ def test_gradients_flow_through_all_frames(monkeypatch):
 def test_a_lead_makes_the_memory_and_gets_no_gradient(dtype):
     net, (pixels, targets) = network(), clip(4)
     states, propagate = [], net.propagate
-    net.propagate = lambda x: states.append(propagate(x)) or states[-1]
+    net.propagate = lambda *given: states.append(propagate(*given)) or states[-1]
     with torch.autocast('cpu', dtype, enabled=dtype is not None):
         found = ClipStep(net, WEIGHTS)(
             pixels.requires_grad_(), targets, (0.5, 0.5), generator(), lead=2)
@@ -218,6 +218,23 @@ def test_a_lead_makes_the_memory_and_gets_no_gradient(dtype):
     assert all(p.grad is not None and p.grad.any() for p in net.parameters())
     assert [state.queries.requires_grad for state in states] == [False, False, True, True]
     assert not torch.allclose(states[1].queries, net.initial_state(2).queries)
+
+
+@torch.no_grad()
+def test_queries_that_show_nothing_begin_anew_in_every_frame(monkeypatch):
+    net, (pixels, targets) = network(), clip(4)
+    chances = net(pixels[:, 0]).class_logits.softmax(-1)[..., :-1].amax(-1)
+    net.config = replace(net.config, renew_below=float(chances.median()))
+    states, propagate = [], net.propagate
+    monkeypatch.setattr(
+        net, 'propagate', lambda *given: states.append(propagate(*given)) or states[-1])
+    ClipStep(net, WEIGHTS)(pixels, targets, (0.0, 0.0), generator(), lead=2)
+    in_training, state = states[:], None
+    for t in range(4):
+        state = net(pixels[:, t], state).state
+        torch.testing.assert_close(in_training[t].queries, state.queries)
+    renewed = (in_training[0].queries == net.queries).all(-1)
+    assert 0 < renewed.sum() < renewed.numel(), 'the test needs queries of both kinds'
 
 
 def test_of_a_lead_no_more_is_predicted_than_binds(monkeypatch):

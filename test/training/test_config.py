@@ -43,6 +43,7 @@ def test_every_entry_is_read(tmp_path):
         seed: 3
         test_size: 96
         mask_parts: main
+        renew_below: 0.25
         network: {hidden_size: 64, layer_scale: 1e-5}
         loss: {num_points: 100, no_object: 0.2, loyalty: 2}
         precision: bf16
@@ -55,7 +56,8 @@ def test_every_entry_is_read(tmp_path):
         'out', (DataSource('a.json', 'pictures', 2.0),), (
             Stage('one', 5, (8, 16), lr=1e-3, masked_attention=(0.0, 0.5)),
             Stage('two', 6, (8, 16), frames=4, optimizer='muon')),
-        seed=3, test_size=96, mask_parts='main', network=Network(hidden_size=64, layer_scale=1e-5),
+        seed=3, test_size=96, mask_parts='main', renew_below=0.25,
+        network=Network(hidden_size=64, layer_scale=1e-5),
         loss=LossWeights(num_points=100, no_object=0.2, loyalty=2.0),
         precision='bf16', device='cuda:1')
 
@@ -160,6 +162,7 @@ STAGE = {'name': 'a', 'steps': 1, 'frame_size': [8, 8]}
     ({'loss': {'importance': 2}}, 'importance in 0..1'),
     ({'loss': {'loyalty': -1}}, 'a loyalty of at least 0'),
     ({'mask_parts': 'half'}, "mask_parts is 'half'; expected one of all, main, or nothing"),
+    ({'renew_below': 1.5}, 'renew_below is 1.5; expected at most 1'),
     ({'precision': 'fp8'}, "precision is 'fp8'; expected fp32, bf16 or fp16"),
     ({'device': 'tpu'}, "device is 'tpu'; expected auto, cpu, cuda or cuda:N"),
     ({'seed': -1}, 'seed is -1; expected at least 0'),

@@ -241,6 +241,17 @@ def test_the_result_says_which_parts_of_its_masks_are_the_object(videos, tmp_pat
         assert make_network(settings, NAMES).config.mask_parts == expected
 
 
+def test_the_result_says_which_queries_it_does_not_carry_on(videos, tmp_path):
+    assert make_network(config(videos), NAMES).config.renew_below == 0
+    network = make_network(config(videos, renew_below=0.25), NAMES)
+    assert network.config.renew_below == 0.25
+    network.save_pretrained(tmp_path)
+    for asked, expected in ((-1.0, 0.25), (0.0, 0.0), (0.5, 0.5)):
+        settings = config(
+            videos, init=str(tmp_path), network=Network(), renew_below=asked)
+        assert make_network(settings, NAMES).config.renew_below == expected
+
+
 def test_a_frozen_encoder_stays_while_heads_learn(videos, tmp_path):
     settings = config(videos, tmp_path, (stage(steps=2, frames=2, encoder_frozen=2),))
     before = make_network(settings, NAMES).state_dict()

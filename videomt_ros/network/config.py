@@ -86,6 +86,9 @@ class NetworkConfig:
         is, which does not leap to another place either, and where two tracks are in one place one
         of them is wrong: for weights whose queries may show several objects that look alike, or
         one after the other, or one object twice.
+    :param renew_below: a query whose classes all have a probability below this, 0..1, is not
+        carried on: the next frame begins with the learnt one in its place. 0 carries all on, as
+        published weights expect it.
     :raises ValueError: when the numbers do not fit together; the message names which.
     """
 
@@ -106,6 +109,7 @@ class NetworkConfig:
     thing_classes: frozenset[int] = frozenset(range(40))
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     mask_parts: str = 'all'
+    renew_below: float = 0.0
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -117,6 +121,8 @@ class NetworkConfig:
         if not (_is_number(self.layer_norm_eps) and self.layer_norm_eps > 0):
             raise ValueError(
                 f'layer_norm_eps {self.layer_norm_eps!r}: expected a number above 0')
+        if not (_is_number(self.renew_below) and 0 <= self.renew_below <= 1):
+            raise ValueError(f'renew_below {self.renew_below!r}: expected 0 to 1')
         if not isinstance(self.norm_queries, bool):
             raise ValueError(f'norm_queries {self.norm_queries!r}: expected true or false')
         if self.hidden_size % self.num_heads:

@@ -60,6 +60,7 @@ def write_folder(
         'thing_classes': sorted(config.thing_classes),
         'preprocessing': asdict(config.preprocessing),
         'mask_parts': config.mask_parts,
+        'renew_below': config.renew_below,
     })
     rule = config.preprocessing
     if rule.rule == 'square':
@@ -146,6 +147,7 @@ def _read_config(
         thing_classes=thing_classes,
         preprocessing=_read_preprocessing(folder, extra, grid_size * P),
         mask_parts=extra.get('mask_parts', 'all'),
+        renew_below=extra.get('renew_below', 0.0),
     )
 
 

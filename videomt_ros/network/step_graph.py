@@ -22,12 +22,12 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 from .heads import UpscaleBlock
-from .videomt import QueryState, VideoMT, VideoMTOutput
+from .videomt import QueryState, renew, VideoMT, VideoMTOutput
 from .vit import _rotate_last as rotate_last
 from .vit import Attention, Block, resize_positions, rotary_embedding
 
 # To be counted up whenever the graph changes, so that graphs on disk are made anew.
-GRAPH_VERSION = 3
+GRAPH_VERSION = 4
 INPUTS = ('pixels', 'queries', 'positions')
 OUTPUTS = ('class_logits', 'mask_embeddings', 'mask_features', 'next_queries')
 Answer = tuple[Tensor, Tensor, Tensor, Tensor]  # the outputs
@@ -91,10 +91,12 @@ class StepGraph(nn.Module):
         for upscale in self.upscale:
             features = upscale(features)
         carried = (y if network.config.norm_queries else x)[:, :Q].to(dtype)
+        class_logits = network.class_head(seen).float()
+        next_queries = renew(
+            network.query_updater(carried).float() + network.queries, class_logits,
+            network.queries, network.config.renew_below)
         return (
-            network.class_head(seen).float(), network.mask_head(seen),
-            features.permute(0, 2, 3, 1),
-            network.query_updater(carried).float() + network.queries)
+            class_logits, network.mask_head(seen), features.permute(0, 2, 3, 1), next_queries)
 
 
 class _Block(nn.Module):

@@ -5,7 +5,8 @@ Follows "VidEoMT: Your ViT is Secretly Also a Video Segmentation Model" (CVPR 20
 
     tokens  = early blocks(embed(frame))                    # no memory, frames can be batched
     queries = learnt queries                                # first frame
-            = query_updater(propagated) + learnt queries    # later frames
+            = query_updater(propagated) + learnt queries    # later frames; learnt ones where
+                                                            # renew_below says so
     x       = query blocks([queries, tokens])
     y       = LayerNorm(x)
     class logits, masks = heads(y)
@@ -136,6 +137,25 @@ class VideoMTOutput:
         return masks.float().contiguous()
 
 
+def renew(queries: Tensor, class_logits: Tensor, initial: Tensor, below: float) -> Tensor:
+    """
+    Put the learnt queries in the place of those that show nothing.
+
+    A query that nothing was found with carries on where it looked in vain. The learnt ones are
+    taught to find what is there, as all have to in a first frame.
+
+    :param queries: (B, Q, C) float32 for the next frame.
+    :param class_logits: (B, Q, K + 1) float32 of this frame, last column is no object.
+    :param initial: (Q, C) learnt queries.
+    :param below: probability 0..1 that one of the classes has to have for its query to stay.
+    :returns: (B, Q, C) float32.
+    """
+    if below <= 0:
+        return queries
+    chances = class_logits.softmax(2)[..., :-1].amax(2, keepdim=True)
+    return torch.where(chances < below, initial, queries)
+
+
 class VideoMT(nn.Module):
     """
     The network with random weights; :func:`load_network` gives trained ones.
@@ -245,7 +265,7 @@ class VideoMT(nn.Module):
         class_logits, mask_embeddings, mask_features = self.predict(y, frame.grid)
         return VideoMTOutput(
             class_logits, mask_embeddings, mask_features,
-            self.propagate(y if self.config.norm_queries else x))
+            self.propagate(y if self.config.norm_queries else x, class_logits))
 
     def forward(self, pixels: Tensor, state: QueryState | None = None) -> VideoMTOutput:
         """
@@ -267,22 +287,32 @@ class VideoMT(nn.Module):
         :returns: class logits (B, Q, K + 1) float32, mask embeddings (B, Q, C) and mask features
             (B, C, h, w), whose product gives the mask logits.
         """
-        y = y.to(self.dtype)
-        Q = self.config.num_queries
-        queries, patches = y[:, :Q], y[:, -grid[0] * grid[1]:]
+        patches = y[:, -grid[0] * grid[1]:].to(self.dtype)
         patches = patches.transpose(1, 2).unflatten(2, grid)  # (B, C, gh, gw)
-        return (
-            self.class_head(queries).float(), self.mask_head(queries), self.upscale(patches))
+        queries = y[:, :self.config.num_queries].to(self.dtype)
+        return self.classify(y), self.mask_head(queries), self.upscale(patches)
 
-    def propagate(self, x: Tensor) -> QueryState:
+    def classify(self, y: Tensor) -> Tensor:
+        """
+        Apply the class head to normalised tokens.
+
+        :param y: (B, >= Q, C), queries first.
+        :returns: class logits (B, Q, K + 1) float32.
+        """
+        return self.class_head(y[:, :self.config.num_queries].to(self.dtype)).float()
+
+    def propagate(self, x: Tensor, class_logits: Tensor) -> QueryState:
         """
         Fuse the queries of a frame with the learnt ones, for the next frame.
 
         :param x: (B, >= Q, C) tokens after the query blocks, queries first.
+        :param class_logits: (B, Q, K + 1) of this frame.
         :returns: the memory for the next frame.
         """
         updated = self.query_updater(x[:, :self.config.num_queries].to(self.dtype))
-        return QueryState((updated.float() + self.queries).to(self.dtype), self.queries)
+        queries = renew(
+            updated.float() + self.queries, class_logits, self.queries, self.config.renew_below)
+        return QueryState(queries.to(self.dtype), self.queries)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
         """

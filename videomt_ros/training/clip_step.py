@@ -109,7 +109,10 @@ class ClipStep(nn.Module):
         y = network.norm(x)
         if predict:
             predictions.append(self._read(y, frame.grid))
-        carried = network.propagate(y if network.config.norm_queries else x)
+            class_logits = predictions[-1].class_logits
+        else:
+            class_logits = network.classify(y)
+        carried = network.propagate(y if network.config.norm_queries else x, class_logits)
         return predictions if predict else [], carried
 
     def _predict(self, x: Tensor, grid: tuple[int, int]) -> Prediction:

@@ -154,6 +154,8 @@ class TrainConfig:
         that of the last stage.
     :param mask_parts: ``main`` where the trained network may show several objects that look alike
         in one mask, else ``all``; empty is as ``init`` has it.
+    :param renew_below: class probability, 0..1, below which a query is not carried on but begins
+        anew; less than 0 is as ``init`` has it, and 0, which carries all on, without one.
     :param loss: weights and points.
     :param precision: ``fp32``, or ``bf16`` / ``fp16`` for autocast.
     :param device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
@@ -170,6 +172,7 @@ class TrainConfig:
     network: Network = field(default_factory=Network)
     test_size: int = 0
     mask_parts: str = ''
+    renew_below: float = -1.0
     loss: LossWeights = field(default_factory=LossWeights)
     precision: str = 'fp32'
     device: str = 'auto'
@@ -191,6 +194,7 @@ class TrainConfig:
                 f'none, for the sizes are those of init ({self.init})')
         _expect(self.mask_parts in ('', *MASK_PARTS), 'mask_parts', self.mask_parts,
                 f'one of {", ".join(MASK_PARTS)}, or nothing')
+        _expect(self.renew_below <= 1, 'renew_below', self.renew_below, 'at most 1')
         _at_least(self, 0, 'seed', 'test_size', 'workers')
         _at_least(self, 1, 'threads', 'save_every')
         loss = self.loss

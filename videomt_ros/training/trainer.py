@@ -241,8 +241,8 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> VideoMT:
     """
     Make the network with which a training begins.
 
-    :param config: its ``init`` or ``network``, frame sizes, ``test_size``, ``mask_parts`` and
-        ``seed`` count.
+    :param config: its ``init`` or ``network``, frame sizes, ``test_size``, ``mask_parts``,
+        ``renew_below`` and ``seed`` count.
     :param class_names: of the data; a class head for other classes is replaced by a new one.
     :returns: the network, float32, on the CPU.
     :raises CheckpointError: when ``init`` cannot be loaded.
@@ -256,7 +256,9 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> VideoMT:
         _check_frame_sizes(config.stages, network.config.patch_size)
         network.config = replace(network.config, preprocessing=replace(
             network.config.preprocessing, rule='short_side', size=short_side),
-            mask_parts=config.mask_parts or network.config.mask_parts)
+            mask_parts=config.mask_parts or network.config.mask_parts,
+            renew_below=(network.config.renew_below if config.renew_below < 0
+                         else config.renew_below))
         if network.config.class_names != class_names:
             network.config = replace(
                 network.config, class_names=class_names, thing_classes=things)
@@ -277,7 +279,8 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> VideoMT:
             grid_size=max(config.stages[0].frame_size) // sizes.patch_size,
             class_names=class_names, thing_classes=things,
             preprocessing=Preprocessing('short_side', short_side, multiple=sizes.patch_size),
-            mask_parts=config.mask_parts or 'all')
+            mask_parts=config.mask_parts or 'all',
+            renew_below=max(config.renew_below, 0.0))
     except ValueError as error:
         raise ConfigError(f'network: {error}') from error
     network = VideoMT(record)
