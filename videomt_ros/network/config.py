@@ -86,9 +86,9 @@ class NetworkConfig:
         is, which does not leap to another place either, and where two tracks are in one place one
         of them is wrong: for weights whose queries may show several objects that look alike, or
         one after the other, or one object twice.
-    :param renew_below: a query whose classes all have a probability below this, 0..1, is not
-        carried on: the next frame begins with the learnt one in its place. 0 carries all on, as
-        published weights expect it.
+    :param renew_below: a query whose classes all have a probability below this, 0..1, is carried
+        on in part, and one that shows nothing not at all: the next frame begins with the learnt
+        one in its place. 0 carries all on, as published weights expect it.
     :raises ValueError: when the numbers do not fit together; the message names which.
     """
 

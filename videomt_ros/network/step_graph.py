@@ -22,7 +22,7 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 from .heads import UpscaleBlock
-from .videomt import QueryState, renew, VideoMT, VideoMTOutput
+from .videomt import fuse, QueryState, VideoMT, VideoMTOutput
 from .vit import _rotate_last as rotate_last
 from .vit import Attention, Block, resize_positions, rotary_embedding
 
@@ -92,9 +92,9 @@ class StepGraph(nn.Module):
             features = upscale(features)
         carried = (y if network.config.norm_queries else x)[:, :Q].to(dtype)
         class_logits = network.class_head(seen).float()
-        next_queries = renew(
-            network.query_updater(carried).float() + network.queries, class_logits,
-            network.queries, network.config.renew_below)
+        next_queries = fuse(
+            network.query_updater(carried).float(), network.queries, class_logits,
+            network.config.renew_below)
         return (
             class_logits, network.mask_head(seen), features.permute(0, 2, 3, 1), next_queries)
 

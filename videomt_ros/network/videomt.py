@@ -5,8 +5,8 @@ Follows "VidEoMT: Your ViT is Secretly Also a Video Segmentation Model" (CVPR 20
 
     tokens  = early blocks(embed(frame))                    # no memory, frames can be batched
     queries = learnt queries                                # first frame
-            = query_updater(propagated) + learnt queries    # later frames; learnt ones where
-                                                            # renew_below says so
+            = query_updater(propagated) + learnt queries    # later frames; less of what was
+                                                            # propagated with renew_below
     x       = query blocks([queries, tokens])
     y       = LayerNorm(x)
     class logits, masks = heads(y)
@@ -137,23 +137,26 @@ class VideoMTOutput:
         return masks.float().contiguous()
 
 
-def renew(queries: Tensor, class_logits: Tensor, initial: Tensor, below: float) -> Tensor:
+def fuse(updated: Tensor, initial: Tensor, class_logits: Tensor, renew_below: float) -> Tensor:
     """
-    Put the learnt queries in the place of those that show nothing.
+    Add what the queries of a frame carry on to the learnt ones.
 
-    A query that nothing was found with carries on where it looked in vain. The learnt ones are
-    taught to find what is there, as all have to in a first frame.
+    A query that shows nothing, carried on, looks where it looked in vain. The learnt ones are
+    taught to find what is there, as all have to in a first frame. With ``renew_below`` a query
+    carries on in proportion to its surest class, and all of it from that probability on.
+    Without a step in between, rounding does not decide what is forgotten.
 
-    :param queries: (B, Q, C) float32 for the next frame.
-    :param class_logits: (B, Q, K + 1) float32 of this frame, last column is no object.
+    :param updated: (B, Q, C) float32 that the queries of this frame have become.
     :param initial: (Q, C) learnt queries.
-    :param below: probability 0..1 that one of the classes has to have for its query to stay.
-    :returns: (B, Q, C) float32.
+    :param class_logits: (B, Q, K + 1) float32 of this frame, last column is no object; they get
+        no gradient.
+    :param renew_below: probability 0..1; 0 carries all on.
+    :returns: (B, Q, C) float32 queries for the next frame.
     """
-    if below <= 0:
-        return queries
-    chances = class_logits.softmax(2)[..., :-1].amax(2, keepdim=True)
-    return torch.where(chances < below, initial, queries)
+    if renew_below > 0:
+        chances = class_logits.detach().softmax(2)[..., :-1].amax(2, keepdim=True)
+        updated = updated * (chances / renew_below).clamp(max=1)
+    return updated + initial
 
 
 class VideoMT(nn.Module):
@@ -310,8 +313,7 @@ class VideoMT(nn.Module):
         :returns: the memory for the next frame.
         """
         updated = self.query_updater(x[:, :self.config.num_queries].to(self.dtype))
-        queries = renew(
-            updated.float() + self.queries, class_logits, self.queries, self.config.renew_below)
+        queries = fuse(updated.float(), self.queries, class_logits, self.config.renew_below)
         return QueryState(queries.to(self.dtype), self.queries)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:

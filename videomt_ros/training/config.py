@@ -154,8 +154,9 @@ class TrainConfig:
         that of the last stage.
     :param mask_parts: ``main`` where the trained network may show several objects that look alike
         in one mask, else ``all``; empty is as ``init`` has it.
-    :param renew_below: class probability, 0..1, below which a query is not carried on but begins
-        anew; less than 0 is as ``init`` has it, and 0, which carries all on, without one.
+    :param renew_below: class probability, 0..1, below which a query is carried on in part, and
+        begins anew for the rest; less than 0 is as ``init`` has it, and 0, which carries all on,
+        without one.
     :param loss: weights and points.
     :param precision: ``fp32``, or ``bf16`` / ``fp16`` for autocast.
     :param device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
