@@ -75,8 +75,7 @@ def test_a_query_is_carried_on_as_far_as_it_shows_something():
     close(state.queries[shows], expected.state.queries[shows])
     parts = (chances / enough)[~shows][:, None]
     carried = (expected.state.queries - initial)[~shows]
-    close(state.queries[~shows], (initial + torch.zeros_like(state.queries))[~shows]
-          + parts * carried)
+    close(state.queries[~shows], initial.expand_as(state.queries)[~shows] + parts * carried)
     assert parts.min() < 0.97 and carried.abs().max() > 1
 
 

@@ -290,9 +290,9 @@ class VideoMT(nn.Module):
         :returns: class logits (B, Q, K + 1) float32, mask embeddings (B, Q, C) and mask features
             (B, C, h, w), whose product gives the mask logits.
         """
-        patches = y[:, -grid[0] * grid[1]:].to(self.dtype)
+        y = y.to(self.dtype)
+        queries, patches = y[:, :self.config.num_queries], y[:, -grid[0] * grid[1]:]
         patches = patches.transpose(1, 2).unflatten(2, grid)  # (B, C, gh, gw)
-        queries = y[:, :self.config.num_queries].to(self.dtype)
         return self.classify(y), self.mask_head(queries), self.upscale(patches)
 
     def classify(self, y: Tensor) -> Tensor:
