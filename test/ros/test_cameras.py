@@ -55,17 +55,20 @@ def test_one_that_stops_and_one_that_babbles_delay_no_other(start_node, probe):
     text = node.wait_for('/stopped/image: /probe is connected')
     assert 'no image has come for 1 s' in text
 
-    def by_camera():
+    def told():
+        """Give the last diagnostics of each camera: its status, and its values by key."""
         status = diagnostics[-1].status if diagnostics else []
-        return {each.name.split()[-1]: each for each in status}
+        return {each.name.split()[-1]: (each, {value.key: value.value for value in each.values})
+                for each in status}
 
-    # Those that were sent before that may still be on their way.
-    probe.wait(lambda: 'no image has come' in getattr(by_camera().get('stopped'), 'message', ''),
-               'diagnostics that name the camera')
-    told = by_camera()
-    assert told['stopped'].level == b'\1'
-    values = {value.key: value.value for value in told['babbling'].values}
-    assert int(values['images failed: step rgb8']) > 0 and told['babbling'].level != b'\0'
+    # Those that were sent before that, or before the broken images, may still be on their way.
+    probe.wait(lambda: {'stopped', 'babbling'} <= told().keys()
+               and 'no image has come' in told()['stopped'][0].message
+               and 'images failed: step rgb8' in told()['babbling'][1],
+               'diagnostics that name both cameras')
+    (stopped, _), (babbling, values) = told()['stopped'], told()['babbling']
+    assert stopped.level == b'\1'
+    assert int(values['images failed: step rgb8']) > 0 and babbling.level != b'\0'
     # It comes back as if nothing had been, but for the gap.
     answer = probe.ask(cameras['stopped'], image_of(1, width=160, **BLUE), tracks['stopped'])
     assert (answer.epoch, answer.tracks[0].age) == (0, 2)
