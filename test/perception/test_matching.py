@@ -128,6 +128,30 @@ def test_an_object_goes_on_in_another_slot_that_would_be_too_unsure_to_begin_wit
         assert camera.frame({2: other}) == {1: (LOST, 0)}, other
 
 
+@pytest.mark.parametrize('own, other, parts, slot', [
+    ((2, 2, 6, 6), (DOG, (2, 2, 12, 6)), 'main', 2),  # its own slot shows half of it
+    ((2, 2, 6, 6), (DOG, (2, 2, 12, 6)), 'all', 0),
+    ((2, 2, 11, 6), (DOG, (2, 2, 12, 6)), 'main', 0),  # hardly less than all of it
+    ((2, 2, 4, 6), (DOG, (2, 2, 5, 6)), 'main', 0),  # neither shows it
+    ((2, 2, 6, 6), (PERSON, (2, 2, 12, 6)), 'main', 0)])
+def test_a_track_leaves_its_slot_for_one_that_fits_it_much_better(own, other, parts, slot):
+    camera = Camera(mask_parts=parts)
+    camera.frames(3, {0: (DOG, (2, 2, 12, 6))})
+    assert camera.frame({0: (DOG, own), 2: other})[1] == (TRACKED, slot)
+    if slot:
+        # What it has left shows a part of it, and when it shows another thing, that is new.
+        assert camera.frame({0: (DOG, own), 2: other}) == {1: (TRACKED, 2)}
+        assert camera.frame({0: (DOG, THERE), 2: other}) == {1: (TRACKED, 2), 2: (NEW, 0)}
+
+
+def test_each_slot_is_for_the_track_that_it_fits_best():
+    camera = Camera(mask_parts='main')
+    left, right = (0, 2, 8, 6), (4, 12, 8, 6)
+    camera.frames(3, {0: (DOG, left), 1: (DOG, right)})
+    assert camera.frame({0: (DOG, (0, 2, 4, 6)), 1: (DOG, (4, 12, 4, 6)),
+                         2: (DOG, right), 3: (DOG, left)}) == {1: (TRACKED, 3), 2: (TRACKED, 2)}
+
+
 def test_what_is_sure_goes_on_first():
     camera = Camera()
     camera.frames(3, {0: (DOG, HERE)})

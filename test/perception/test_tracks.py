@@ -195,6 +195,9 @@ def test_a_slot_that_shows_a_part_of_an_object_begins_nothing():
     # What has a little in common with it does.
     assert Camera().frame({0: (PERSON, whole, 0.9), 1: (PERSON, beside, 0.8)}) == {
         1: (NEW, 0), 2: (NEW, 1)}
+    # Half of the smaller one is the border.
+    for box, count in (((11, 2, 6, 6), 2), ((10, 2, 6, 6), 1)):  # 18 and 24 of 36 pixels
+        assert len(Camera().frame({0: (PERSON, whole, 0.9), 1: (PERSON, box, 0.8)})) == count
     every = Camera(duplicate_overlap=1)
     assert len(every.frame({0: (PERSON, whole, 0.9), 1: (PERSON, part, 0.8)})) == 2
 

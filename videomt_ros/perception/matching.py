@@ -14,7 +14,9 @@ Four steps, each on what the one before has left:
 With weights whose queries show several objects that look alike (:mod:`.parts`) a slot goes over
 from one of them to the next without a change of class. With those (``mask_parts`` is 'main') it
 also shows another object when that is farther away than things move, and a track that has not gone
-on does so not only where it was, but wherever it can have come. Their queries also find one object
+on does so not only where it was, but wherever it can have come. Their slots also come to show a
+part of an object, or its neighbour, while another shows it whole: a track leaves its slot for a
+free one of its class that fits what it last showed much better. And their queries find one object
 twice, as two classes: of two on one place, the one that is surer of its class goes on alone.
 
 Everything here is done on masks at the network's resolution.
@@ -42,6 +44,9 @@ _APART = 0.1
 _STEP = 0.12
 # Masks whose intersection over union is larger are of one thing, as it counts in most measures.
 _ONE_PLACE = 0.5
+# A slot fits a track better than another when its intersection over union with what the track
+# last showed is larger by this, which is more than masks wobble from frame to frame.
+_BETTER = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +116,7 @@ def match(
     """
     matcher = _Matcher(tracks, reading, sightings, rules, elapsed)
     matcher.stay()
+    matcher.change_slots()
     matcher.drop_duplicates()
     matcher.drop_rivals()
     matcher.move()
@@ -225,6 +231,17 @@ class _Matcher:
                 self.carried[track] = i
                 self._classes[i] = self._evidence_class[i]
 
+    def change_slots(self) -> None:
+        """Let tracks go over to a free slot that fits them much better than their own."""
+        if self._strides is None:
+            return
+        possible = np.zeros(self._with_last.shape, dtype=bool)
+        for track, i in self.carried.items():
+            fit = self._with_last[:, self._place[track]]
+            possible[:, self._place[track]] = fit >= max(_ONE_PLACE, fit[i] + _BETTER)
+        self.carried.update(self._cheapest(
+            list(self.carried), self._unowned(self._fires), possible, -self._with_last))
+
     def drop_duplicates(self) -> None:
         """Of several tracks on one object, let only the one go on that was there before."""
         def precedence(item: tuple[Track, int]) -> tuple[bool, bool, int]:
@@ -236,6 +253,8 @@ class _Matcher:
 
     def drop_rivals(self) -> None:
         """Of tracks in one place, where there can be one only, let the surest go on."""
+        if self._strides is None:
+            return
         self._drop(
             sorted(self.carried.items(), key=lambda item: -self._evidence[item[1]]),
             self._is_rival)
@@ -278,21 +297,29 @@ class _Matcher:
         """Give free sightings (n) to unseen tracks (m) of their class, cheapest (n, m) first."""
         unseen = [track for track in tracks if track not in self.carried]
         free = self._free(shown) if unseen else []
-        pairs = [(i, self._place[track]) for i in free for track in unseen
+        self.carried.update(self._cheapest(unseen, free, possible, costs))
+
+    def _cheapest(self, tracks: Sequence[Track], sightings: Sequence[int], possible: np.ndarray,
+                  costs: np.ndarray) -> dict[Track, int]:
+        """Pair tracks (m) with sightings (n) of their class, cheapest (n, m) first."""
+        pairs = [(i, track) for i in sightings for track in tracks
                  if possible[i, self._place[track]] and self._classes[i] == track.class_id]
-        taken: set[int] = set()
-        for i, j in sorted(pairs, key=lambda pair: costs[pair]):
-            if i not in taken and self._tracks[j] not in self.carried:
-                taken.add(i)
-                self.carried[self._tracks[j]] = i
+        found: dict[Track, int] = {}
+        for i, track in sorted(pairs, key=lambda pair: costs[pair[0], self._place[pair[1]]]):
+            if track not in found and i not in found.values():
+                found[track] = i
+        return found
+
+    def _unowned(self, shown: np.ndarray) -> list[int]:
+        """List sightings (n) that are sure enough, in slots without a track."""
+        owned = {track.slot for track in self._tracks if track not in self.ousted}
+        return [i for i in np.flatnonzero(self._shown & shown).tolist()
+                if int(self._slots[i]) not in owned]
 
     def _free(self, shown: np.ndarray) -> list[int]:
         """List sightings (n) that are sure enough, in slots without a track, of new things."""
-        owned = {track.slot for track in self._tracks if track not in self.ousted}
         used = list(self.carried.values())
-        return [i for i in np.flatnonzero(self._shown & shown).tolist()
-                if int(self._slots[i]) not in owned and i not in used
-                and not self._is_one_of(i, used)]
+        return [i for i in self._unowned(shown) if i not in used and not self._is_one_of(i, used)]
 
     def _is_one_of(self, i: int, others: list[int]) -> bool:
         """Tell whether one of some other sightings is of the same object."""

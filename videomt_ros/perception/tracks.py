@@ -70,7 +70,7 @@ class TrackRules:
     confirm_frames: int = 3
     max_lost: float = 3.0
     min_area: float = 1e-4
-    duplicate_overlap: float = 0.7
+    duplicate_overlap: float = 0.5
     mask_parts: str = 'all'
     move_overlap: float = 0.3
     score_threshold: float = 0.8
