@@ -74,8 +74,14 @@ train: data  ## train the embedded network anew (hours), and measure it
 	$(BIN)/videomt_checkpoints --convert runs/embedded_bound/network runs/embedded_mean_bound \
 		--average runs/embedded_mean_twins --half
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_rows.yaml
-	$(BIN)/videomt_checkpoints --convert runs/embedded_rows/network runs/embedded \
+	$(BIN)/videomt_checkpoints --convert runs/embedded_rows/network runs/embedded_mean_rows \
 		--average runs/embedded_mean_bound --half
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_dense.yaml
+	$(BIN)/videomt_checkpoints --convert runs/embedded_dense/network runs/embedded_mean_dense \
+		--average runs/embedded_mean_rows runs/embedded_mean_rows --half
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_renewed.yaml
+	$(BIN)/videomt_checkpoints --convert runs/embedded_renewed/network runs/embedded \
+		--average runs/embedded_mean_dense runs/embedded_mean_rows --half
 	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257
