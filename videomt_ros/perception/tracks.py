@@ -54,8 +54,8 @@ class TrackRules:
         a slot often shows a part of what another shows whole. 1 keeps all masks.
     :param mask_parts: 'all' parts of a mask are the object, or the 'main' one is, as
         :mod:`videomt_ros.perception.parts` finds it, and does not leap to another place nor
-        share its own, as :mod:`videomt_ros.perception.matching` says; 'semantic' has no such
-        parts.
+        share its own, nor stays in a slot where another shows it much better, as
+        :mod:`videomt_ros.perception.matching` says; 'semantic' has no such parts.
     :param move_overlap: intersection over union, 0..1, with a track's last mask from which on
         another slot can carry the track on.
     :param score_threshold: in 'panoptic', class probability 0..1 that a slot must exceed to get

@@ -115,8 +115,8 @@ class Settings:
         'from the others.', When.FRAME, low=0.0, high=1.0)
     mask_parts: str = _parameter(
         'auto', 'Of a mask that falls into parts, all are the object, or the main one is, which '
-        'does not leap to another place either, and no two tracks are in one place; auto is as '
-        'the weights want it.', When.FRAME,
+        'does not leap to another place either, and no two tracks are in one place, but one goes '
+        'over to a query that shows it much better; auto is as the weights want it.', When.FRAME,
         choices=('auto', *MASK_PARTS))
     max_lost: float = _parameter(
         _RULES.max_lost, 'Seconds for which a LOST track waits for its object.', When.FRAME,
