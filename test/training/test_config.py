@@ -146,6 +146,8 @@ STAGE = {'name': 'a', 'steps': 1, 'frame_size': [8, 8]}
     ({'stages': [{**STAGE, 'frame_size': [0, 8]}]}, 'stages[0].frame_size is (0, 8); expected'),
     ({'stages': [{**STAGE, 'lr': 'fast'}]}, "stages[0].lr is 'fast'; expected a number"),
     ({'stages': [{**STAGE, 'lr': 0}]}, 'stages[0].lr is 0.0; expected more than 0'),
+    ({'stages': [{**STAGE, 'dense_rate': 0}]},
+     'stages[0].dense_rate is 0.0; expected more than 0'),
     ({'stages': [{**STAGE, 'lr': '.nan'}]}, "stages[0].lr is '.nan'; expected a number"),
     ({'stages': [{**STAGE, 'lr': float('nan')}]}, 'stages[0].lr is nan; expected a finite number'),
     ({'stages': [{**STAGE, 'layer_decay': 2}]}, 'stages[0].layer_decay is 2.0; expected above 0'),

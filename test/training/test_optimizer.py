@@ -97,6 +97,16 @@ def test_a_head_of_the_training_alone_learns_at_the_full_rate(optimizer):
     assert (group['scale'], group['encoder'], group['weight_decay']) == (1.0, False, 0.0)
 
 
+def test_a_head_of_the_training_alone_may_learn_faster_than_the_rest():
+    net = network()
+    head = DenseHead(net.config)
+    optimizers = make_optimizers(net, stage(optimizer='muon', dense_rate=8.0), head)
+    scales = {id(p): group['scale'] for optimizer in optimizers
+              for group in optimizer.param_groups for p in group['params']}
+    assert {scales[id(p)] for p in head.parameters()} == {8.0}
+    assert max(scales[id(p)] for p in net.parameters()) == 1.0
+
+
 def test_adamw_is_what_a_stage_takes_unasked():
     one, = make_optimizers(network(), stage())
     assert isinstance(one, torch.optim.AdamW)

@@ -93,6 +93,8 @@ class Stage:
         AdamW's rate).
     :param lr: base learning rate.
     :param layer_decay: of the rate over depth, 1 is none.
+    :param dense_rate: rate of the layer that ``dense`` in ``loss`` adds, in parts of ``lr``; it
+        begins anew with each training, and where the network does not, it should learn faster.
     :param weight_decay: AdamW's.
     :param warmup: steps of linear warm-up.
     :param encoder_frozen: first steps in which the encoder does not learn.
@@ -116,6 +118,7 @@ class Stage:
     optimizer: str = 'adamw'
     lr: float = 1e-4
     layer_decay: float = 0.6
+    dense_rate: float = 1.0
     weight_decay: float = 0.05
     warmup: int = 500
     encoder_frozen: int = 500
@@ -133,6 +136,7 @@ class Stage:
         _expect(self.optimizer in ('adamw', 'muon'), 'optimizer', self.optimizer,
                 'adamw or muon')
         _expect(self.lr > 0, 'lr', self.lr, 'more than 0')
+        _expect(self.dense_rate > 0, 'dense_rate', self.dense_rate, 'more than 0')
         _expect(0 < self.layer_decay <= 1, 'layer_decay', self.layer_decay, 'above 0, up to 1')
         begin, end = self.masked_attention
         _expect(begin == end == 0 or 0 <= begin < end <= 1, 'masked_attention', [begin, end],

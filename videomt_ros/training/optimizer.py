@@ -25,16 +25,16 @@ def make_optimizers(
     Make the optimizers of a stage.
 
     :param network: whose parameters they change.
-    :param stage: its optimizer, rate, weight decay and layer decay count.
-    :param head: of the training alone; learns at the full rate, without decay.
+    :param stage: its optimizer, rates, weight decay and layer decay count.
+    :param head: of the training alone; learns at the stage's ``dense_rate``, without decay.
     :returns: one or two; together they hold every parameter once, in the groups of
         :func:`parameter_groups` and one for the head.
     """
     groups = parameter_groups(network, stage.weight_decay, stage.layer_decay)
     if head is not None:
         groups.append({
-            'params': list(head.parameters()), 'weight_decay': 0.0, 'scale': 1.0,
-            'encoder': False, 'parts': 0})
+            'params': list(head.parameters()), 'weight_decay': 0.0,
+            'scale': stage.dense_rate, 'encoder': False, 'parts': 0})
     if stage.optimizer == 'adamw':
         return [torch.optim.AdamW(groups, lr=stage.lr)]
     return [
