@@ -50,7 +50,7 @@ def test_memory_does_not_grow_with_the_recording(scene, colours, tmp_path):
         'assert main(sys.argv[1:]) == 0\n'
         'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n')
     peaks = []
-    for frames in (60, 900):
+    for frames in (300, 1200):  # a process that has just begun still grows, up to a bound
         drive = scene().camera(frames=frames).write(tmp_path / f'drive{frames}')
         done = subprocess.run(
             [sys.executable, '-c', script, drive, tmp_path / f'{frames}.mcap', '--merge',
