@@ -4,7 +4,7 @@ from networks import make_network
 import pytest
 import torch
 from torch.nn import functional
-from videomt_ros.network import QueryState
+from videomt_ros.network import QueryState, VideoMT
 
 
 @pytest.fixture(params=[
@@ -93,6 +93,28 @@ def test_masks_of_some_slots_are_those_of_all(network):
     assert out.mask_logits.shape == (2, 9, 12, 16)
     close(out.mask_logits_of(1, [7, 0, 3]), out.mask_logits[1, [7, 0, 3]])
     assert out.mask_logits_of(0, []).shape == (0, 12, 16)
+
+
+@pytest.mark.parametrize('blocks', (0, 1, 2))
+def test_every_mask_logit_can_be_raised(blocks):
+    network, pixels = make_network(num_upscale_blocks=blocks), torch.randn(1, 3, 32, 64)
+    before = network(pixels)
+    network.raise_mask_logits(1.5)
+    after = network(pixels, before.state)
+    before = make_network(num_upscale_blocks=blocks)(pixels, before.state)
+    torch.testing.assert_close(
+        after.mask_logits, before.mask_logits + 1.5, atol=1e-3, rtol=1e-4)
+    assert torch.equal(after.class_logits, before.class_logits)
+    assert torch.equal(after.state.queries, before.state.queries)
+    assert torch.equal(after.mask_features, before.mask_features)
+
+
+def test_nothing_is_added_to_the_masks_of_an_untrained_network():
+    network = VideoMT(make_network().config)
+    bias = network.mask_head.fc3.bias.clone()
+    with pytest.raises(ValueError, match='expected a trained network'):
+        network.raise_mask_logits(1.)
+    assert torch.equal(network.mask_head.fc3.bias, bias)
 
 
 def test_early_blocks_may_run_on_several_frames_at_once(network):

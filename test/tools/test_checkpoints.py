@@ -5,7 +5,7 @@ import json
 from networks import make_network
 import pytest
 import torch
-from videomt_ros.network import load_network, registry
+from videomt_ros.network import load_network, registry, VideoMT
 from videomt_ros.tools.checkpoints import main
 
 C, BLOCKS, CLASSES = 64, 2, 25
@@ -140,6 +140,22 @@ def test_weights_are_averaged_under_the_first_ones_record(tmp_path, capsys):
     assert f'{folders[2]} is another network than {first}; expected the same sizes' in said
 
 
+def test_masks_can_be_made_larger(tmp_path, capsys):
+    before, after = tmp_path / 'before', tmp_path / 'after'
+    make_network().save_pretrained(before)
+    assert main(['--convert', str(before), str(after), '--average', str(before),
+                 '--mask-bias', '0.7', '--half']) == 0
+    pixels = torch.randn(1, 3, 32, 64)
+    kept, raised = load_network(before)(pixels), load_network(after)(pixels)
+    difference = raised.mask_logits - kept.mask_logits
+    torch.testing.assert_close(difference.mean(), torch.tensor(0.7), atol=0.05, rtol=0)
+    torch.testing.assert_close(raised.class_logits, kept.class_logits, atol=0.05, rtol=0)
+    VideoMT(load_network(before).config).save_pretrained(before)
+    capsys.readouterr()
+    said = fails(capsys, '--convert', before, after, '--mask-bias', '0.7')
+    assert f'{before}: nothing can be added' in said and 'a trained network' in said
+
+
 def fails(capsys, *arguments):
     """Run the command, which must fail; return its one line."""
     assert main([str(argument) for argument in arguments]) == 1
@@ -163,6 +179,7 @@ def test_what_cannot_be_converted_is_told_in_one_line(tmp_path, capsys):
 
 @pytest.mark.parametrize('arguments', (
     ['--classes', 'ovis'], ['--norm-queries', 'true'], ['--convert', 'one.pth'],
+    ['--mask-bias', '0.7'], ['--convert', 'a', 'b', '--mask-bias', 'nan'],
     ['--convert', 'a', 'b', '--norm-queries', 'maybe'], ['--convert', 'a', 'b', '--classes', 'x']))
 def test_arguments_that_make_no_sense_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn, Tensor
@@ -303,6 +304,29 @@ class VideoMT(nn.Module):
         :returns: class logits (B, Q, K + 1) float32.
         """
         return self.class_head(y[:, :self.config.num_queries].to(self.dtype)).float()
+
+    @torch.no_grad()
+    def raise_mask_logits(self, amount: float) -> None:
+        """
+        Add a constant to every mask logit, by a change of the weights alone.
+
+        What a LayerNorm gives, each channel divided by its weight, has the same sum at every
+        place: that of its biases, divided likewise. So there is an embedding whose product with
+        the mask features is 1 everywhere, and a multiple of it can be part of every query's.
+
+        :param amount: what is added; > 0 makes the masks larger.
+        :raises ValueError: when that sum is 0, as in a network that nobody trained, or one of
+            the weights is.
+        """
+        norm = cast(UpscaleBlock, self.upscale[-1]).norm if len(self.upscale) else self.norm
+        weight, bias = norm.weight.double(), norm.bias.double()
+        one = 1 / (weight * (bias / weight).sum())
+        if not one.isfinite().all():
+            raise ValueError(
+                'nothing can be added to the mask logits: in the norm before the mask features a '
+                'weight is 0, or the sum of the biases, each divided by its weight; expected a '
+                'trained network')
+        self.mask_head.fc3.bias.add_(amount * one)
 
     def propagate(self, x: Tensor, class_logits: Tensor) -> QueryState:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+import math
 from pathlib import Path
 import sys
 
@@ -29,14 +30,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if args.convert is None:
-        if args.norm_queries is not None or args.classes is not None or args.half or args.average:
-            parser.error('--norm-queries, --classes, --average and --half belong to --convert')
+        if any((args.norm_queries, args.classes, args.average, args.mask_bias, args.half)):
+            parser.error(
+                '--norm-queries, --classes, --average, --mask-bias and --half belong to --convert')
         _print_table()
         return 0
+    if not math.isfinite(args.mask_bias):
+        parser.error(f'--mask-bias is {args.mask_bias}; expected a finite number')
     source, folder = args.convert
     try:
         _convert(
-            source, Path(folder), args.norm_queries, args.classes, args.average, args.half)
+            source, Path(folder), args.norm_queries, args.classes, args.average, args.mask_bias,
+            args.half)
     except (CheckpointError, OSError) as error:
         print(f'{parser.prog}: {error}', file=sys.stderr)
         return 1
@@ -63,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
         '--average', nargs='+', default=(), metavar='OTHER',
         help='write the mean of the weights of IN and of these, which must be trainings of one '
              'network that went on from each other')
+    parser.add_argument(
+        '--mask-bias', type=float, default=0., metavar='LOGITS',
+        help='add this to every mask logit: with 0.7, a mask reaches to where the network gives '
+             'it a probability of a third, in place of a half (default: 0)')
     parser.add_argument(
         '--half', action='store_true', help='store the weights in half the space, as fp16')
     return parser
@@ -96,13 +105,18 @@ def _print_table() -> None:
 
 
 def _convert(source: str, folder: Path, norm_queries: str | None, classes: str | None,
-             others: Sequence[str], half: bool) -> None:
+             others: Sequence[str], mask_bias: float, half: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f'{folder} is a file; expected a folder to write into')
     network = load_network(
         source, norm_queries=None if norm_queries is None else norm_queries == 'true')
     if others:  # before the classes are named: the others have the names of their files
         _average(network, source, others)
+    if mask_bias:
+        try:
+            network.raise_mask_logits(mask_bias)
+        except ValueError as error:
+            raise CheckpointError(f'{source}: {error}') from error
     if classes is not None:
         listed = load_class_list(classes)
         if len(listed.names) != network.config.num_classes:
