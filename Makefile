@@ -46,7 +46,8 @@ soak: $(READY)  ## half an hour of the node among cameras and listeners that com
 # seconds at a lower rate. The held-out scenes have seeds of their own.
 SHARDS = 0 1 2 3 4 5 6 7 8 9
 SHORT_SHARDS = 0 1 2 3 4 5 6
-SPREAD_SHARDS = 0 1 2 3 4 5 6 7 8 9 10
+SPREAD_SHARDS = 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30
+LIVE_SHARDS = 0 1 2 3
 DATA = runs/data
 
 data: $(READY)  ## render the simulated scenes on which the embedded network is trained
@@ -56,6 +57,8 @@ data: $(READY)  ## render the simulated scenes on which the embedded network is 
 		--frames 12 --seed $$((10000 + 300 * i)) || exit 1; done
 	for i in $(SPREAD_SHARDS); do $(BIN)/videomt_simulate dataset $(DATA)/spread_$$i --scenes 200 \
 		--frames 18 --rate 3 --seed $$((20000 + 200 * i)) || exit 1; done
+	for i in $(LIVE_SHARDS); do $(BIN)/videomt_simulate dataset $(DATA)/live_$$i --scenes 100 \
+		--frames 60 --seed $$((30000 + 100 * i)) || exit 1; done
 	$(BIN)/videomt_simulate dataset $(DATA)/val --scenes 40 --frames 60 --seed 1000000
 
 train: data  ## train the embedded network anew (hours), and measure it
@@ -80,8 +83,16 @@ train: data  ## train the embedded network anew (hours), and measure it
 	$(BIN)/videomt_checkpoints --convert runs/embedded_dense/network runs/embedded_mean_dense \
 		--average runs/embedded_mean_rows runs/embedded_mean_rows --half
 	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_renewed.yaml
-	$(BIN)/videomt_checkpoints --convert runs/embedded_renewed/network runs/embedded \
+	$(BIN)/videomt_checkpoints --convert runs/embedded_renewed/network runs/embedded_mean_renewed \
 		--average runs/embedded_mean_dense runs/embedded_mean_rows --half
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_unseen.yaml
+	$(BIN)/videomt_checkpoints --convert runs/embedded_unseen/network runs/embedded_mean_unseen \
+		--average runs/embedded_mean_renewed --half
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_live.yaml
+	OMP_NUM_THREADS=1 $(BIN)/videomt_train config/train_embedded_all.yaml
+	$(BIN)/videomt_checkpoints --convert runs/embedded_all/network runs/embedded --mask-bias 0.7 \
+		--average runs/embedded_all/network runs/embedded_live/network runs/embedded_mean_unseen \
+		runs/embedded_mean_renewed runs/embedded_mean_renewed --half
 	$(BIN)/videomt_eval $(DATA)/val --checkpoint runs/embedded
 
 lint: $(READY)  ## run ruff, mypy, ament_flake8 and ament_pep257

@@ -88,15 +88,23 @@ def test_each_of_its_trainings_begins_with_what_is_made_before():
             made.append(f'{found[-1].output}/network')
     assert len(found) == len(list(ROOT.glob('config/train_embedded*.yaml'))) > 1
     assert made[-1] == 'runs/embedded' and len(set(made)) == len(made)
-    for before, after in pairwise(found[:-3]):
-        assert {source.annotations for source in before.data[:5]} < {
-            source.annotations for source in after.data}
-    # The last three ran on scenes of six seconds alone: the first two of them on ever fewer of
-    # those that the one before had seen, the last on further ones too.
-    before, rows, dense, renewed = (
-        {source.annotations for source in each.data} for each in found[-4:])
-    assert dense < rows < before and dense < renewed
-    assert all('/spread_' in annotations for annotations in rows | renewed)
+    *early, before, rows, dense, renewed, unseen, live, every = found
+    for former, latter in pairwise([*early, before]):
+        assert scenes(former, 5) < scenes(latter)
+    # The next three ran on scenes of six seconds alone: the first two of them on ever fewer of
+    # those that the one before had seen, the third on further ones too.
+    assert scenes(dense) < scenes(rows) < scenes(before) and scenes(dense) < scenes(renewed)
+    assert all('/spread_' in annotations for annotations in scenes(rows) | scenes(renewed))
+    # Then one saw new ones alone, the next some of those and the camera's rate, the last all.
+    assert not scenes(unseen) & (scenes(before) | scenes(renewed))
+    assert scenes(renewed) | scenes(unseen) | scenes(live) == scenes(every)
+    assert scenes(live) - scenes(unseen) - scenes(rows) > {
+        f'runs/data/live_{i}/annotations.json' for i in range(4)}
+
+
+def scenes(config, count=None):
+    """Name the data of a training, or the first so many of them."""
+    return {source.annotations for source in config.data[:count]}
 
 
 def documented():
