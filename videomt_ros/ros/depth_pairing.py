@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the messages of a recording are read where there is no ROS
     from sensor_msgs.msg import Image
 
 KEPT = 8  # depth images of which one may belong to the next image
+_IN_FLIGHT = 2  # images of a camera: one in the network, the one before being published
 
 
 class DepthPairing:
@@ -19,14 +20,15 @@ class DepthPairing:
     The newest depth images of one camera; any thread may call any method.
 
     The network may take longer than the messages that are kept span, so it is told beforehand
-    which stamp is going to be asked for.
+    which stamp is going to be asked for: of the image whose turn in the network has come, while
+    the one before it is still to be published.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: deque[Image] = deque(maxlen=KEPT)
-        self._wanted: int | None = None  # nanoseconds
-        self._nearest: Image | None = None  # to the wanted stamp
+        # To each stamp that is announced, in nanoseconds; the latest at the end.
+        self._nearest: dict[int, Image | None] = {}
 
     def add(self, image: Image) -> None:
         """
@@ -36,47 +38,37 @@ class DepthPairing:
         """
         with self._lock:
             self._newest.append(image)
-            if self._wanted is not None:
-                self._nearest = self._nearer(self._nearest, image)
+            for stamp, nearest in self._nearest.items():
+                self._nearest[stamp] = _nearer(stamp, nearest, image)
 
     def expect(self, stamp: int) -> None:
         """
-        Announce the stamp of the image whose turn has come.
+        Announce the stamp of the image whose turn has come; that of the one before stays known.
 
         :param stamp: in nanoseconds.
         """
         with self._lock:
-            self._wanted, self._nearest = stamp, None
+            self._nearest.pop(stamp, None)
+            while len(self._nearest) >= _IN_FLIGHT:
+                del self._nearest[next(iter(self._nearest))]
+            nearest = None
             for image in self._newest:
-                self._nearest = self._nearer(self._nearest, image)
+                nearest = _nearer(stamp, nearest, image)
+            self._nearest[stamp] = nearest
 
-    def _nearer(self, first: Image | None, second: Image) -> Image:
+    def take(self, stamp: int, tolerance: float) -> Image | None:
         """
-        Choose between two depth images; the lock is held.
+        Give the depth image for an announced stamp, out of all that have come until now.
 
-        :param first: the best so far, or None.
-        :param second: another one.
-        :returns: the one nearer to the wanted stamp, of equally near ones the second.
-        """
-        if first is None or self._distance(second) <= self._distance(first):
-            return second
-        return first
-
-    def _distance(self, image: Image) -> int:
-        assert self._wanted is not None
-        return abs(nanoseconds(image.header.stamp) - self._wanted)
-
-    def take(self, tolerance: float) -> Image | None:
-        """
-        Give the depth image for the announced stamp, out of all that have come until now.
-
-        :param tolerance: seconds by which its stamp may differ.
+        :param stamp: in nanoseconds, one of the two that were announced last.
+        :param tolerance: seconds by which the stamp of the depth may differ from it.
         :returns: None where no stamp is near enough.
         """
         with self._lock:
-            if self._nearest is None or self._distance(self._nearest) > 1e9 * tolerance:
+            nearest = self._nearest.get(stamp)
+            if nearest is None or _distance(stamp, nearest) > 1e9 * tolerance:
                 return None
-            return self._nearest
+            return nearest
 
     def latest(self) -> int | None:
         """
@@ -91,4 +83,22 @@ class DepthPairing:
         """Forget everything."""
         with self._lock:
             self._newest.clear()
-            self._wanted = self._nearest = None
+            self._nearest.clear()
+
+
+def _nearer(stamp: int, first: Image | None, second: Image) -> Image:
+    """
+    Choose between two depth images.
+
+    :param stamp: in nanoseconds.
+    :param first: the best so far, or None.
+    :param second: another one.
+    :returns: the one nearer to the stamp, of equally near ones the second.
+    """
+    if first is None or _distance(stamp, second) <= _distance(stamp, first):
+        return second
+    return first
+
+
+def _distance(stamp: int, image: Image) -> int:
+    return abs(nanoseconds(image.header.stamp) - stamp)

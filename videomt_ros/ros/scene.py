@@ -131,7 +131,7 @@ class Locator:
         :raises ImageError: the depth image cannot be used.
         :raises CalibrationError: the calibration cannot be used.
         """
-        image = self.depths.take(tolerance)
+        image = self.depths.take(nanoseconds(header.stamp), tolerance)
         if image is None:
             latest = self.depths.latest() or 0
             apart = (latest - nanoseconds(header.stamp)) / 1e9
