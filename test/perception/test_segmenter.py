@@ -165,6 +165,19 @@ def test_several_cameras_are_one_batch_and_equal_single_runs(random_network):
     assert all(i.area for i in alone['left'][-1].instances[:1])  # there was something to compare
 
 
+def test_bad_masks_of_one_camera_cost_the_others_nothing(scripted, shows, frame):
+    person, mask = shows('person', HERE)
+    segmenter = VideoSegmenter(scripted([
+        {0: (person, mask)}, {0: (person, mask * float('nan'))}, {0: (person, mask)}]))
+    segmenter.process(frame, 0.0, 'front')
+    failed = {}
+    results = segmenter.process_many({'rear': (frame, 0.1), 'front': (frame, 0.1)}, failed)
+    assert list(results) == ['rear'] and ids(results['rear']) == [(1, NEW)]
+    assert list(failed) == ['front'] and 'mask logits' in str(failed['front'])
+    with pytest.raises(FloatingPointError, match='mask logits'):
+        segmenter.process_many({'front': (frame, 0.2)})
+
+
 def test_cameras_of_other_sizes_go_in_their_own_batch(person, frame):
     segmenter = person()
     wide = np.zeros((64, 96, 3), dtype=np.uint8)

@@ -9,6 +9,7 @@ from colour_network import colour_network
 from harness import NodeProcess, own_domain, Probe, Process
 import pytest
 from videomt_ros.ros.lifecycle import VideomtNode
+from worker_bench import Bench
 
 HERE = Path(__file__).parent
 
@@ -19,6 +20,15 @@ def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp('weights') / 'colours'
     colour_network().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def bench():
+    """Give a worker among stand-ins; what is at work is let go at the end."""
+    bench = Bench()
+    yield bench
+    bench.run(100)
+    bench.worker.stop()
 
 
 @pytest.fixture(scope='session')

@@ -6,18 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import time
 
-import numpy as np
 import torch
-from videomt_ros.network import QueryState
+from videomt_ros.network import QueryState, VideoMTOutput
 from videomt_ros.network.videomt import FrameTokens
 
-from .camera import Camera
 from .engines import Engine
 from .resize import check_frame
 from .result import FrameResult
 from .segmenter import _Prepared as Prepared
-from .segmenter import _Step as Step
-from .segmenter import FrameInput, TASKS, VideoSegmenter
+from .segmenter import FrameInput, VideoSegmenter
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,54 +98,16 @@ class AheadSegmenter(VideoSegmenter):
         :raises FloatingPointError: when the network's answer is not finite; the queries and tracks
             of that camera are those of before then.
         """
-        with torch.inference_mode():
-            prepared = {name: self._look(name, each) for name, each in frames.items()}
-            batches: dict[torch.Size, list[str]] = {}
-            for name, each in frames.items():
-                batches.setdefault(each.pixels.shape, []).append(name)
-            steps: dict[str, Step] = {}
-            for names in batches.values():
-                steps.update(self._step_on(
-                    {name: frames[name] for name in names},
-                    {name: prepared[name] for name in names}))
-            return {name: self._finish(name, prepared[name], steps[name]) for name in frames}
-
-    def _look(self, name: str, frame: EncodedFrame) -> Prepared:
-        """Tell whether the camera's memory can be carried on to the frame."""
-        if name not in self._cameras:
-            self._cameras[name] = Camera(TASKS[self.task](self.network.config))
-        given = frame.given
-        size = given.frame.shape[:2]
-        return Prepared(
-            given=given, geometry=self._resizer.geometry(*size), pixels=frame.pixels,
-            broken=self._cameras[name].break_before(
-                size, given.stamp, given.frame_id, self._max_gap),
-            milliseconds=frame.milliseconds)
-
-    def _step_on(
-        self, frames: Mapping[str, EncodedFrame], prepared: Mapping[str, Prepared],
-    ) -> dict[str, Step]:
-        """Run the last blocks on one frame of each of some cameras, all of one size."""
-        start = time.perf_counter()
-        memories = []
-        for name in frames:
-            queries = self._cameras[name].queries
-            memories.append(self.network.initial_state(1) if queries is None
-                            or prepared[name].broken else queries)
-        tokens = [each.tokens for each in frames.values() if each.tokens is not None]
-        if tokens:
+        def run(batch: Mapping[str, Prepared], memory: QueryState) -> VideoMTOutput:
+            tokens = [encoded for name in batch if (encoded := frames[name].tokens) is not None]
+            if not tokens:
+                return self._run_engine(batch, memory)
             together = torch.cat([each.tokens for each in tokens])
-            output = self.network.step(
-                FrameTokens(together, tokens[0].grid, tokens[0].rotation),
-                QueryState.cat(memories))
-        else:
-            output = self._engine(
-                torch.stack([each.pixels for each in frames.values()]), QueryState.cat(memories))
-        logits = output.class_logits.cpu().numpy()  # waits for the device
-        milliseconds = (time.perf_counter() - start) * 1e3
-        for name, row in zip(frames, logits, strict=True):
-            if not np.isfinite(row).all():
-                raise FloatingPointError(
-                    f'camera {name!r}: the network gave class logits that are not finite numbers')
-        return {name: Step(output, row, logits[row], milliseconds)
-                for row, name in enumerate(frames)}
+            return self.network.step(
+                FrameTokens(together, tokens[0].grid, tokens[0].rotation), memory)
+
+        with torch.inference_mode():
+            prepared = {
+                name: self._look(name, each.given, each.pixels, each.milliseconds)
+                for name, each in frames.items()}
+            return self._advance(prepared, run, None)

@@ -65,6 +65,10 @@ class _Step:
     milliseconds: float
 
 
+# Takes a batch of one size with its memory, and gives the network's answer.
+_Run = Callable[[Mapping[str, _Prepared], QueryState], VideoMTOutput]
+
+
 class VideoSegmenter:
     """
     Segments and tracks what any number of cameras show, with one set of weights.
@@ -185,6 +189,7 @@ class VideoSegmenter:
 
     def process_many(
         self, frames: Mapping[str, FrameInput | tuple[np.ndarray, float | None]],
+        failed: dict[str, Exception] | None = None,
     ) -> dict[str, FrameResult]:
         """
         Segment one frame of each of several cameras.
@@ -192,6 +197,8 @@ class VideoSegmenter:
         Frames whose prepared size is equal go through the network as one batch.
 
         :param frames: :class:`FrameInput` or (frame, stamp) by name of the camera.
+        :param failed: takes the error of each camera whose masks cannot be made, and the others
+            have their results; None raises the first of them, and what the others gave is lost.
         :returns: the results by name of the camera, in the same order.
         :raises ValueError: when a frame is no picture; no memory has changed then.
         :raises FloatingPointError: when the network's answer is not finite; the queries and tracks
@@ -205,13 +212,7 @@ class VideoSegmenter:
                 raise ValueError(f'camera {name!r}: {error}') from None
         with torch.inference_mode():
             prepared = {name: self._prepare(name, each) for name, each in given.items()}
-            batches: dict[torch.Size, list[str]] = {}
-            for name, ready in prepared.items():
-                batches.setdefault(ready.pixels.shape, []).append(name)
-            steps: dict[str, _Step] = {}
-            for names in batches.values():
-                steps.update(self._step({name: prepared[name] for name in names}))
-            return {name: self._finish(name, prepared[name], steps[name]) for name in given}
+            return self._advance(prepared, self._run_engine, failed)
 
     def reset(self, camera: str | None = None, reason: str = 'reset was asked for') -> None:
         """
@@ -243,25 +244,52 @@ class VideoSegmenter:
 
     def _prepare(self, name: str, given: FrameInput) -> _Prepared:
         start = time.perf_counter()
+        pixels = self._resizer.prepare(given.frame, self.network.device)
+        return self._look(name, given, pixels, (time.perf_counter() - start) * 1e3)
+
+    def _look(self, name: str, given: FrameInput, pixels: torch.Tensor,
+              milliseconds: float) -> _Prepared:
+        """Tell whether the camera's memory can be carried on to a frame that is prepared."""
         if name not in self._cameras:
             self._cameras[name] = Camera(TASKS[self.task](self.network.config))
         size = given.frame.shape[:2]
         return _Prepared(
-            given=given, geometry=self._resizer.geometry(*size),
-            pixels=self._resizer.prepare(given.frame, self.network.device),
+            given=given, geometry=self._resizer.geometry(*size), pixels=pixels,
             broken=self._cameras[name].break_before(
                 size, given.stamp, given.frame_id, self._max_gap),
-            milliseconds=(time.perf_counter() - start) * 1e3)
+            milliseconds=milliseconds)
 
-    def _step(self, batch: Mapping[str, _Prepared]) -> dict[str, _Step]:
+    def _run_engine(self, batch: Mapping[str, _Prepared], memory: QueryState) -> VideoMTOutput:
+        return self._engine(torch.stack([each.pixels for each in batch.values()]), memory)
+
+    def _advance(
+        self, prepared: Mapping[str, _Prepared], run: _Run, failed: dict[str, Exception] | None,
+    ) -> dict[str, FrameResult]:
+        """Run the network on batches of one size, and then judge each camera's frame."""
+        batches: dict[torch.Size, dict[str, _Prepared]] = {}
+        for name, each in prepared.items():
+            batches.setdefault(each.pixels.shape, {})[name] = each
+        steps: dict[str, _Step] = {}
+        for batch in batches.values():
+            steps.update(self._step(batch, run))
+        results = {}
+        for name, each in prepared.items():
+            try:
+                results[name] = self._finish(name, each, steps[name])
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed[name] = error
+        return results
+
+    def _step(self, batch: Mapping[str, _Prepared], run: _Run) -> dict[str, _Step]:
         start = time.perf_counter()
         memories = []
         for name, each in batch.items():
             queries = self._cameras[name].queries
             memories.append(self.network.initial_state(1) if queries is None or each.broken
                             else queries)
-        output = self._engine(
-            torch.stack([each.pixels for each in batch.values()]), QueryState.cat(memories))
+        output = run(batch, QueryState.cat(memories))
         logits = output.class_logits.cpu().numpy()  # waits for the device
         milliseconds = (time.perf_counter() - start) * 1e3
         for name, row in zip(batch, logits, strict=True):

@@ -177,13 +177,14 @@ class Worker:
         while self.broken is None:
             with self._change:
                 self._change.wait_for(lambda: self._waiting or self._stopped)
-                if self._stopped:
-                    return
-                images, self._waiting = self._fresh(), {}
+                images = {} if self._stopped else self._fresh()
+                self._waiting = {}
                 resets, self._resets = self._resets, {}
                 skipped = {camera: self._skipped[camera] for camera in images}
-            for camera, reason in resets.items():
+            for camera, reason in resets.items():  # at the end too: the segmenter lives on
                 self._segmenter.reset(camera.name, reason)
+            if self._stopped:
+                return
             for camera in self._process(images, skipped):
                 with self._change:
                     self._skipped[camera] -= skipped[camera]
@@ -198,7 +199,7 @@ class Worker:
         fresh = {}
         for camera, image in self._waiting.items():
             age = self._age(image.header)
-            if 0 < limit < age:
+            if 0 < limit < age and _has_time(image.header):
                 self._drop(camera, Drop.MAX_AGE)
                 camera.statistics.late(age)
                 if self._is_new(camera, Drop.MAX_AGE.value):
@@ -278,25 +279,38 @@ class Worker:
         :param settings: to be used.
         :returns: a result per camera on which the network has not failed; the others forget.
         """
-        try:
-            return self._segment(frames, images, skipped, settings)
-        except Exception as error:
-            if len(frames) == 1:
-                camera, = frames
-                self._failure = ' '.join(str(error).split())
-                self._fail(camera, f'network: {type(error).__name__}',
-                           f'The network failed on {camera} and begins anew: {error}\n'
-                           f'{traceback.format_exc()}')
-                self._segmenter.reset(camera.name, f'the network failed: {self._failure}')
-                return {}
-        # One camera's picture or memory shall not cost the others theirs.
         results: dict[Camera, FrameResult] = {}
-        for camera, rgb in frames.items():
-            results.update(self._results({camera: rgb}, images, skipped, settings))
+        failed: dict[str, Exception] = {}
+        try:
+            results = self._segment(frames, images, skipped, settings, failed)
+        except Exception as error:
+            if len(frames) > 1:
+                # One camera's picture or memory shall not cost the others theirs.
+                for camera, rgb in frames.items():
+                    results |= self._results({camera: rgb}, images, skipped, settings)
+                return results
+            failed = {camera.name: error for camera in frames}
+        for camera in frames:
+            if camera.name in failed:
+                self._begin_anew(camera, failed[camera.name])
         return results
 
+    def _begin_anew(self, camera: Camera, error: Exception) -> None:
+        """
+        Count an image on which the network has failed, and forget what was before.
+
+        :param camera: that sent it.
+        :param error: of the network.
+        """
+        self._failure = ' '.join(str(error).split())
+        self._fail(camera, f'network: {type(error).__name__}',
+                   f'The network failed on {camera} and begins anew: {error}\n'
+                   f'{"".join(traceback.format_exception(error))}')
+        self._segmenter.reset(camera.name, f'the network failed: {self._failure}')
+
     def _segment(self, frames: Mapping[Camera, np.ndarray], images: Mapping[Camera, RawImage],
-                 skipped: Mapping[Camera, int], settings: Settings) -> dict[Camera, FrameResult]:
+                 skipped: Mapping[Camera, int], settings: Settings,
+                 failed: dict[str, Exception]) -> dict[Camera, FrameResult]:
         """
         Run the network on one frame of each camera.
 
@@ -304,7 +318,8 @@ class Worker:
         :param images: the messages that they came from.
         :param skipped: images dropped since each camera's last result.
         :param settings: to be used.
-        :returns: a result per camera.
+        :param failed: takes the error of each camera whose masks cannot be made.
+        :returns: a result per camera of the others.
         """
         if settings is not self._applied:
             self._segmenter.configure(**tracking_options(settings))
@@ -312,12 +327,10 @@ class Worker:
         given = {}
         for camera, rgb in frames.items():
             header = images[camera].header
-            # A driver that leaves the stamp empty says nothing about time.
-            stamp = (camera.scale(header).seconds(header.stamp) if nanoseconds(header.stamp)
-                     else None)
+            stamp = camera.scale(header).seconds(header.stamp) if _has_time(header) else None
             given[camera.name] = FrameInput(rgb, stamp, header.frame_id, skipped[camera])
-        results = self._segmenter.process_many(given)
-        return {camera: results[camera.name] for camera in frames}
+        results = self._segmenter.process_many(given, failed)
+        return {camera: results[camera.name] for camera in frames if camera.name in results}
 
     def _answer(self, camera: Camera, result: FrameResult, header: Header, rgb: np.ndarray,
                 scale: StampScale, decoding: float, settings: Settings) -> None:
@@ -375,3 +388,8 @@ class Worker:
                 return False
             self._causes.add((camera, cause))
             return True
+
+
+def _has_time(header: Header) -> bool:
+    """Tell whether a stamp says when; a driver that leaves it empty says nothing about time."""
+    return nanoseconds(header.stamp) != 0
