@@ -18,7 +18,9 @@ from .engine import EngineError
 from .recent import Recent
 
 _WARM_UP_RUNS = 3
-_SIZES = 4  # kept at a time; each holds the memory of all intermediate results
+# Sizes of pictures, each with all batches that its cameras make: one that was dropped would be
+# recorded again within frames. Each recording holds the memory of all intermediate results.
+_SIZES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,8 @@ class CudaGraphEngine:
         :returns: as :class:`Engine` says.
         """
         with torch.cuda.device(pixels.device):
-            recording = self._recordings.get(pixels.shape, lambda: self._record(pixels, state))
+            recording = self._recordings.get(
+                pixels.shape, lambda: self._record(pixels, state), pixels.shape[2:])
             recording.pixels.copy_(pixels)
             recording.queries.copy_(state.queries)
             recording.graph.replay()

@@ -27,7 +27,8 @@ from .engine import EngineError
 from .graph_cache import step_onnx
 from .recent import Recent
 
-_SIZES = 4  # kept at a time; each holds its own copy of the weights
+# Sizes of pictures; with TensorRT, each has a copy of the weights for every batch that comes.
+_SIZES = 4
 _DTYPES = {'fp32': torch.float32, 'fp16': torch.float16}
 _TOLERANCES = {'fp32': 1e-3, 'fp16': 2e-2}
 _PROVIDERS = {
@@ -127,7 +128,7 @@ class OnnxRuntimeEngine:
         return as_output(self._network, run(session, [*given, positions]))
 
     def _session(self, shape: torch.Size | None) -> Any:
-        return self._sessions.get(shape, lambda: self._open(shape))
+        return self._sessions.get(shape, lambda: self._open(shape), shape and shape[2:])
 
     def _open(self, shape: torch.Size | None) -> Any:
         """Open a session; for one size only where it is given."""

@@ -29,9 +29,10 @@ from .recent import Recent
 
 # int8 is what the quantised parts say themselves; the rest of such a graph runs in bf16.
 _HINTS = {'fp32': 'f32', 'bf16': 'bf16', 'fp16': 'f16', 'int8': 'bf16'}
-# Compiled graphs that are kept: each has its own copy of the weights.
+# Sizes of pictures whose compiled graphs are kept, each with all batches that its cameras make:
+# one that was dropped would be compiled again within frames. Each graph has a copy of the weights.
 _MOST_SIZES, _FEWEST_SIZES = 8, 3
-_BYTES_OF_WEIGHTS = 2e9  # of all copies, where that allows for the fewest
+_BYTES_OF_WEIGHTS = 2e9  # of the copies for one camera, where that allows for the fewest
 _TOLERANCE = 1e-3
 INT8_FILE = 'step_int8.xml'
 
@@ -104,7 +105,8 @@ class OpenVINOEngine:
         :param state: the memory of the streams.
         :returns: as :class:`Engine` says.
         """
-        request = self._requests.get(pixels.shape, lambda: self._compile(pixels.shape))
+        request = self._requests.get(
+            pixels.shape, lambda: self._compile(pixels.shape), pixels.shape[2:])
         return as_output(self._network, request(pixels, state.queries))
 
     def _compile(self, shape: torch.Size) -> _Request:

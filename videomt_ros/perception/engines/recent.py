@@ -1,4 +1,4 @@
-"""A few things that are costly to make, the least recently used of which goes first."""
+"""A few families of things that are costly to make; the least recently used one goes first."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ class Recent(Generic[Key, Value]):
     """
     Keeps what was made for the latest keys.
 
-    :param size: how many at most.
+    :param size: how many families at most, however many belong to one.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kept: OrderedDict[Key, Value] = OrderedDict()
+        self._kept: OrderedDict[Hashable, dict[Key, Value]] = OrderedDict()
 
-    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+    def get(self, key: Key, make: Callable[[], Value], family: Hashable = None) -> Value:
         """
         Give what belongs to a key, making it if it is not there.
 
         :param key: any.
-        :param make: called where it is missing, before the oldest is dropped.
+        :param make: called where it is missing, before the oldest family is dropped.
+        :param family: of the key, always the same; None where it is alone.
         :returns: the value.
         """
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        else:
-            self._kept[key] = make()
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return self._kept[key]
+        family = (key,) if family is None else family
+        members = self._kept.get(family, {})
+        if key not in members:
+            members[key] = make()
+        self._kept[family] = members
+        self._kept.move_to_end(family)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return members[key]
