@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 import torch
-from videomt_ros.network import CheckpointError, load_network, Preprocessing
+from videomt_ros.network import CheckpointError, load_network, Preprocessing, registry
 
 
 def assert_same_network(one, other, **changed):
@@ -176,6 +176,18 @@ class TestFaults:
 
     def test_no_such_source(self):
         self.refuse('/nowhere/model.pth', '/nowhere/model.pth', 'no such file')
+
+    def test_a_version_in_a_hub_id_is_no_file(self, monkeypatch):
+        asked = []
+
+        def fetch(source):
+            asked.append(source)
+            raise CheckpointError('asked')
+
+        monkeypatch.setattr(registry, 'fetch_hub', fetch)
+        self.refuse('someone/videomt-v1.5', 'asked')
+        self.refuse('weights/model.pth', 'no such file')
+        assert asked == ['someone/videomt-v1.5']
 
     def test_truncated_files(self, folder, file):
         for path in (folder / 'model.safetensors', file):

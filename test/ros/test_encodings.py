@@ -4,9 +4,11 @@ import cv2
 from harness import header, scene
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage
 from test_images import message
 from videomt_ros.msg import TrackArray
 from videomt_ros.ros.encodings import ENCODINGS
+from videomt_ros.ros.images import image_to_rgb
 
 RED = {'red': (32, 32, 48, 48)}
 RGB = scene(**RED)
@@ -66,3 +68,32 @@ def test_red_is_red(host, probe, padding, bigendian):
         track, = seen
         assert track.class_name == 'red', encoding
         assert abs(track.area - truth.sum()) < 0.06 * truth.sum(), encoding
+
+
+@pytest.mark.parametrize('depth', [8, 16])
+@pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
+def test_the_compressed_mosaic_of_a_bayer_camera(pattern, depth):
+    encoding = f'bayer_{pattern}{depth}'
+    pixels = samples(encoding)
+    raw = image_to_rgb(message(pixels, encoding))
+    for extension, word, tolerance in (('.png', 'png', 0), ('.jpg', 'jpeg', 40)):
+        if word == 'jpeg':  # which has no 16 bits
+            pixels = (pixels >> depth - 8).astype(np.uint8)
+        image = CompressedImage(format=f'{encoding}; {word} compressed ')
+        image.data = cv2.imencode(extension, pixels)[1].tobytes()
+        found = image_to_rgb(image)
+        assert np.abs(found.astype(int) - raw)[34:46, 34:46].max() <= tolerance
+    # What the sender has made grey is not taken apart again.
+    image.format = f'{encoding}; jpeg compressed mono8'
+    grey = image_to_rgb(image)
+    assert (grey == grey[..., :1]).all()
+
+
+@pytest.mark.parametrize('tail', [b'\r\n', b'\xff' * 16, bytes(500), b'\r\n--frame\r\n'])
+@pytest.mark.parametrize('extension', ['.jpg', '.png'])
+def test_what_senders_append_to_a_picture(extension, tail):
+    whole = cv2.imencode(extension, RGB)[1].tobytes()
+    found, wanted = (
+        image_to_rgb(CompressedImage(format=extension[1:], data=data))
+        for data in (whole + tail, whole))
+    np.testing.assert_array_equal(found, wanted)

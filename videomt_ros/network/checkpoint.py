@@ -19,6 +19,8 @@ from .videomt import VideoMT
 
 EMBEDDED = Path(__file__).parent / 'embedded'
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
+# What 'owner/name' ends with where a file is meant that is not there; versions have dots as well.
+_FILES = ('.pth', '.pt', '.bin', '.ckpt', '.safetensors', '.onnx', '.xml', '.json', '.yaml')
 
 
 def load_network(
@@ -81,8 +83,8 @@ def _read(
 def _download(source: str | Path, entry: registry.RegistryEntry | None) -> Path:
     if entry is not None:
         return registry.fetch(entry)
-    if isinstance(source, str) and re.fullmatch(r'[\w.-]+/[\w.-]+', source) and not Path(
-            source).suffix:
+    if (isinstance(source, str) and re.fullmatch(r'[\w.-]+/[\w.-]+', source)
+            and Path(source).suffix not in _FILES):
         return registry.fetch_hub(source)
     raise CheckpointError(
         f'{source}: no such file or folder, and not a known checkpoint; expected a Hugging Face '

@@ -6,6 +6,7 @@ No ROS is imported: everything here takes the fields of a message.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cv2
@@ -14,6 +15,10 @@ from videomt_ros.ros.encodings import ENCODINGS
 
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _PNG_START, _PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
+_TAIL = 64  # bytes after a picture, besides zeros, that some senders append
+# compressed_image_transport on a mosaic that it has not turned into colours or grey: it names no
+# encoding of the compressed picture.
+_MOSAIC = re.compile(r'(bayer_(?:rggb|bggr|gbrg|grbg))(?:8|16) *; *\w+ compressed *')
 
 
 class ImageError(ValueError):
@@ -123,23 +128,28 @@ def compressed_to_rgb(kind: str, data: Any) -> np.ndarray:
     """
     Decode a JPEG or PNG picture.
 
-    :param kind: the message's ``format``, used for the wording of errors alone.
+    :param kind: the message's ``format``, for the wording of errors, and to know the raw mosaic of
+        a Bayer camera by.
     :param data: buffer of the bytes.
     :returns: (H, W, 3) uint8 RGB.
     :raises ImageError: the data are no whole picture.
     """
     what = f"compressed image of format '{kind}' and {len(data)} bytes"
     content = np.frombuffer(data, np.uint8)
-    start, end = content[:4].tobytes(), content.tobytes().rstrip(b'\0')[-8:]
+    start, end = content[:4].tobytes(), content.tobytes().rstrip(b'\0')[-_TAIL:]
     # OpenCV fills the missing part of a cut JPEG with grey and says nothing.
-    cut = (start.startswith(_JPEG_START) and not end.endswith(_JPEG_END)
-           or start.startswith(_PNG_START) and not end.endswith(_PNG_END))
+    cut = (start.startswith(_JPEG_START) and _JPEG_END not in end
+           or start.startswith(_PNG_START) and _PNG_END not in end)
+    mosaic = _MOSAIC.fullmatch(kind)
+    flags = cv2.IMREAD_UNCHANGED if mosaic else cv2.IMREAD_COLOR
     try:
-        picture = None if cut or not content.size else cv2.imdecode(content, cv2.IMREAD_COLOR)
+        picture = None if cut or not content.size else cv2.imdecode(content, flags)
     except cv2.error:
         picture = None
     if picture is None:
         wrong = 'truncated' if cut else 'unreadable'
         raise ImageError(f'{wrong} {kind}',
                          f'{what} is {wrong}; expected a whole JPEG or PNG picture')
+    if mosaic and picture.ndim == 2:
+        return ENCODINGS[f'{mosaic[1]}{8 * picture.itemsize}'].to_rgb(picture)
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
