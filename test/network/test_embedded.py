@@ -1,6 +1,7 @@
 """The checkpoint that the package carries: small, whole, and able to see a duck."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -35,6 +36,18 @@ def test_it_is_small_and_says_what_it_is():
     assert record['id2label']['0'] == 'duck'
     memory = network.initial_state(1).queries
     assert memory.numel() * memory.element_size() < 2 ** 20
+
+
+def test_its_weights_are_stored_in_half_the_space():
+    with (EMBEDDED / 'model.safetensors').open('rb') as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), 'little')))
+    header.pop('__metadata__', None)
+    kinds = {
+        name: each['dtype'] for name, each in header.items() if math.prod(each['shape']) > 100}
+    assert len(kinds) > 100
+    assert not [name for name, kind in kinds.items() if kind != 'F16']
+    files = [path for path in EMBEDDED.rglob('*') if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 12 * 2 ** 20
 
 
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')

@@ -1,5 +1,6 @@
 """The demo, in three processes, leaves pictures and a table of what the node said."""
 
+from itertools import islice
 import re
 
 from colour_network import colour_network
@@ -8,7 +9,11 @@ from harness import own_domain
 import numpy as np
 import pytest
 from recordings import frames, record
+from rosbags.highlevel import AnyReader
+from videomt_ros.share import share_directory
 from videomt_ros.tools.demo import main
+from videomt_ros.training.sim import HELD_OUT_SEED, SimConfig, Simulation
+from videomt_ros.training.sim.geometry import rotation_quaternion, transform
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +62,41 @@ def test_a_recording_without_colour_images_is_told(tmp_path, capfd):
     assert 'no images on /other' in capfd.readouterr().err
     assert main(['--bag', str(tmp_path / 'none'), '--output', str(tmp_path)]) == 1
     assert 'none' in capfd.readouterr().err
+
+
+def pose_of(entry):
+    t, q = entry.transform.translation, entry.transform.rotation
+    return transform(rotation_quaternion((q.x, q.y, q.z, q.w)), (t.x, t.y, t.z))
+
+
+def test_the_recording_is_of_a_scene_that_no_training_saw():
+    pytest.importorskip('pybullet')
+    folder = share_directory() / 'demo' / 'drive'
+    bag, = folder.glob('*.mcap')
+    seed = int(re.fullmatch(r'demo_(\d+)', bag.stem)[1])
+    assert seed == 1_001_281
+    assert seed >= HELD_OUT_SEED
+    recorded = {}
+    with AnyReader([folder]) as reader:
+        for connection, _, data in reader.messages():
+            recorded.setdefault(connection.topic, []).append(
+                reader.deserialize(data, connection.msgtype))
+    images, depths = recorded['/camera/image_raw'], recorded['/camera/depth/image_raw']
+    # A second of the drive. What follows depends on each contact of the bodies, and the physics
+    # of another machine may round it in another way.
+    with Simulation(seed, SimConfig(width=320, height=240)) as simulation:
+        scene = list(islice(simulation, 10))
+    assert images[0].encoding == 'rgb8'
+    # Another processor may round a few values in another way.
+    picture = images[0].data.reshape(240, 320, 3).astype(int)
+    assert (picture != scene[0].rgb).mean() < 0.01
+    np.testing.assert_allclose(
+        depths[0].data.view('<u2').reshape(240, 320) / 1000.0, scene[0].depth, atol=0.001)
+    assert {tuple(info.k) for info in recorded['/camera/camera_info']} == {
+        tuple(scene[0].camera_matrix.ravel())}
+    mount, optical = (pose_of(entry) for entry in recorded['/tf_static'][0].transforms)
+    for frame, message in zip(scene, recorded['/tf'], strict=False):
+        base, = message.transforms
+        np.testing.assert_allclose(pose_of(base), frame.base_pose, atol=1e-6)
+        np.testing.assert_allclose(
+            pose_of(base) @ mount @ optical, frame.camera_pose, atol=1e-6)

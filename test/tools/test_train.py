@@ -3,6 +3,7 @@
 import csv
 import os
 from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,37 @@ def test_the_output_folder_can_be_named_and_resumed(tmp_path, videos):
         for name in ('clip', 'more')])
     assert main([str(longer), '--output', str(output), '--resume']) == 0
     assert steps_of(output) == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_bar_shows_the_stage_and_its_steps(tmp_path, videos, capsys):
+    def shown(*arguments):
+        """Run the command; give what the bars, which write over themselves, have shown."""
+        assert main([str(argument) for argument in arguments]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == ''
+        return re.split(r'[\r\n]+', captured.err)
+
+    def ends(lines, name, count):
+        return any(line.startswith(f'{name}: 100%') and f'| {count}/{count} [' in line
+                   for line in lines)
+
+    both = {'frame-by-frame': 2, 'in clips': 3}
+    stages = [{'name': name, 'steps': steps, 'frame_size': [32, 48], 'clips': 1, 'frames': i + 1}
+              for i, (name, steps) in enumerate(both.items())]
+    lines = shown(settings(tmp_path, videos, stages=stages))
+    assert all(ends(lines, name, steps) for name, steps in both.items())
+    first, last = (
+        [i for i, line in enumerate(lines) if line.startswith(f'{name}: ')] for name in both)
+    assert max(first) < min(last), 'one after the other'
+    assert any(line.startswith('in clips:   0%') and '| 0/3 [' in line for line in lines)
+    assert re.search(r', loss=\d+\.\d+\]', lines[max(last)])
+    # A resumed training goes on where it stood, and so does its bar.
+    stages[-1]['steps'] = 5
+    lines = shown(settings(tmp_path, videos, stages=stages), '--resume')
+    assert not any(line.startswith('frame-by-frame') for line in lines)
+    assert not any('| 0/5 [' in line for line in lines)
+    assert any(line.startswith('in clips:  60%') and '| 3/5 [' in line for line in lines)
+    assert ends(lines, 'in clips', 5)
 
 
 def told(capsys, *arguments):

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from pathlib import Path
 import re
+import subprocess
 
 import pytest
 from videomt_ros.training.config import (
@@ -14,6 +15,7 @@ from videomt_ros.training.config import (
     TrainConfig,
 )
 from videomt_ros.training.losses import LossWeights
+from videomt_ros.training.sim import HELD_OUT_SEED
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +107,41 @@ def test_each_of_its_trainings_begins_with_what_is_made_before():
 def scenes(config, count=None):
     """Name the data of a training, or the first so many of them."""
     return {source.annotations for source in config.data[:count]}
+
+
+def rendered(folder):
+    """Give for each data set of `make data` the seeds of its scenes."""
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8').replace('\\\n', ' ')
+    recipe = re.search(r'^data:.*\n((?:\t.*\n)+)', makefile, re.MULTILINE)
+    script = recipe[1].replace('$(BIN)/videomt_simulate', 'echo').replace('$$', '$')
+    for name, value in re.findall(r'^(\w+) = (.*)$', makefile, re.MULTILINE):
+        script = script.replace(f'$({name})', value)
+    # The shell counts, as it does for make; of commands it finds its own alone.
+    done = subprocess.run(
+        ['/bin/sh', '-ec', script], cwd=folder, env={'PATH': '/nowhere'}, capture_output=True,
+        text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    found = {}
+    for line in done.stdout.splitlines():
+        command, name, *options = line.split()
+        values = dict(zip(options[::2], options[1::2], strict=True))
+        assert command == 'dataset' and name not in found
+        first = int(values['--seed'])
+        found[name] = range(first, first + int(values['--scenes']))
+    return found
+
+
+def test_no_scene_of_the_trainings_is_held_out(tmp_path):
+    seeds = rendered(tmp_path)
+    held_out = seeds.pop('runs/data/val')
+    assert held_out[0] == HELD_OUT_SEED
+    assert len(seeds) > 50 and max(each[-1] for each in seeds.values()) < HELD_OUT_SEED
+    # Each scene is rendered once, and no training reads what is not among these.
+    assert len(set().union(*seeds.values())) == sum(len(each) for each in seeds.values())
+    trained = set()
+    for path in ROOT.glob('config/train_embedded*.yaml'):
+        trained |= scenes(read_config(path))
+    assert trained and trained <= {f'{folder}/annotations.json' for folder in seeds}
 
 
 def documented():

@@ -55,6 +55,21 @@ def test_colours_come_in_the_order_red_green_blue(client):
         assert max(shown[other] for other in range(3) if other != channel) < 30
 
 
+def test_direction_colour_and_strength_of_the_light_reach_the_picture(client):
+    def shown(**light):
+        light = {'direction': (0.0, 0.0, -1.0), **light}
+        shot, mask = show_plate(client, (0.0, 0.0, 2.0), 0.3, [0.5, 0.5, 0.5, 1.0], Light(**light))
+        return shot.rgb[mask].mean(0)
+
+    plain = shown()
+    np.testing.assert_allclose(plain, plain[0])
+    assert (shown(ambient=0.3) < plain - 20).all()
+    assert (shown(diffuse=0.1) < plain - 20).all()
+    assert (shown(direction=(1.0, 0.0, -0.2)) < plain - 20).all()
+    red, green, blue = shown(colour=(1.0, 0.5, 0.25))
+    assert red - 10 > green > blue + 5
+
+
 def test_left_and_up_are_not_mirrored(client):
     _, mask = show_plate(client, (-0.6, -0.4, 2.0), 0.1)  # x to the right, y down
     v, u = np.nonzero(mask)

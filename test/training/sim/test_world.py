@@ -96,6 +96,25 @@ def test_the_floor_is_where_the_depth_says(scenes):
             assert (frame.depth[frame.ids > 0] > 0.05).all()
 
 
+def test_floors_are_textured_in_colours_and_patterns_of_their_own():
+    tints, contrasts = [], []
+    for seed in range(8):
+        frame, = run(seed, 1, SimConfig(width=160, height=120, sensor=False))
+        floor = (frame.ids == 0) & (frame.depth > 0)
+        floor[floor] = np.abs(points_of(frame, floor)[:, 2]) < 0.01
+        assert floor.sum() > 3000
+        # A floor of one colour differs from pixel to pixel at the borders of shadows only.
+        beside = floor[:, 1:] & floor[:, :-1]
+        assert (np.diff(frame.rgb.astype(int), axis=1)[beside] != 0).any(1).mean() > 0.4
+        colours = frame.rgb[floor].astype(float)
+        tints.append(colours.mean(0) / colours.mean())
+        dark, bright = np.percentile(colours.mean(1), (5, 95))
+        contrasts.append(np.log(bright / dark))
+    # Scenes with one texture for all have 0.03 and 0.07 here, from light, shadows and view.
+    assert (np.std(tints, axis=0) > 0.1).all()
+    assert np.std(contrasts) > 0.12
+
+
 def test_the_centre_of_a_solid_object_falls_into_its_mask(scenes):
     solid = {'soccer_ball', 'block', 'lego', 'duck'}
     hits = []
