@@ -72,8 +72,8 @@ def test_what_is_dropped_hangs_then_falls_and_comes_to_rest(play, name):
     assert max(heights[time > 2.0]) < 3.0  # it bounces, but not as high
 
 
-# What the physics leaves out, the handle of a mug and the rim of a tray, sinks into the floor where it
-# comes to lie below; see catalogue.py.
+# What the physics leaves out, the handle of a mug and the rim of a tray, sinks into the floor
+# where it comes to lie below; see catalogue.py.
 SINKS = {'mug': 0.08, 'tray': 0.14}
 
 

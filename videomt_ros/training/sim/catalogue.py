@@ -52,9 +52,9 @@ class ObjectKind:
     up: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-# A mug's cylinder leaves out its handle, and a tray is its bottom alone: where one falls on those, they
-# sink into the floor (about one in eight of both). Other colliders would change the scenes of all seeds,
-# with which the embedded network was trained and measured.
+# A mug's cylinder leaves out its handle, and a tray is its bottom alone: where one falls on those,
+# they sink into the floor (about one in eight of both). Other colliders would change the scenes of
+# all seeds, with which the embedded network was trained and measured.
 KINDS: tuple[ObjectKind, ...] = (
     ObjectKind('duck', 'duck_vhacd.urdf', 0.15, (0.35, 0.60), Collider.BOX, Paint.TINT,
                up=(math.pi / 2, 0.0, 0.0)),
