@@ -34,7 +34,7 @@ test-slow: $(READY) $(ROS_READY)  ## run the tests that take minutes each: Ray, 
 demo: $(READY)  ## play a recorded drive through the node; leaves a video and a table of tracks
 	$(BIN)/videomt_demo
 
-bench: $(READY)  ## measure all engines, Hugging Face's pipeline and the node, in minutes
+bench: $(READY)  ## measure the engines, Hugging Face's pipeline and the node, in minutes
 	$(BIN)/videomt_bench
 
 MINUTES = 30

@@ -60,13 +60,14 @@ def test_level(situation, level, words):
 
 def test_values():
     told = status(dropped={Drop.NEWER: 2, Drop.CLOCK: 1}, failed={'zero size': 4},
-                  stage_ms={'network': 33.33})
+                  stage_ms={'network': 33.33}, stage_high_ms={'network': 51.0})
     values = {value.key: value.value for value in told.values}
     assert values['images skipped for a newer one'] == '2'
     assert values['images dropped as of before the clock went back'] == '1'
     assert values['images dropped above max_rate'] == '0'
     assert values['images failed: zero size'] == '4'
     assert values['stage network p50 [ms]'] == '33.3'
+    assert values['stage network p95 [ms]'] == '51.0'
     assert (values['age p50 [ms]'], values['age p95 [ms]']) == ('40.0', '60.0')
     assert values['last reset'] == '12 s ago: gap of 7.000 s' and values['epoch'] == '1'
     assert values['publishers'] == '/camera (reliable)'

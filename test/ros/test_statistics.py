@@ -37,6 +37,7 @@ def test_rates_ages_and_stages():
     assert 149 <= state.age_ms[0] <= 151, 'the median of the last 10 s'
     assert 190 <= state.age_ms[1] <= 199
     assert state.stage_ms['network'] == 40.0 and 14.9 <= state.stage_ms['masks'] <= 15.1
+    assert state.stage_high_ms['network'] == 40.0 and 19 <= state.stage_high_ms['masks'] <= 19.9
     assert (state.tracks, state.epoch) == (3, 1)
     clock.now += 11
     silent = statistics.snapshot()

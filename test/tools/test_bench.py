@@ -1,6 +1,7 @@
 """The whole benchmark on a tiny network: every number is there, and the parts add up."""
 
 import json
+import sys
 
 import cv2
 import pytest
@@ -58,6 +59,7 @@ def test_every_number_is_there(checkpoint, tmp_path, capsys, monkeypatch):
     node, = numbers['node']
     assert node['bare_ms'] > 0 and node['one_by_one_ms']['p50'] > 0
     assert {'decode', 'network', 'publish'} <= set(node['stages_ms'])
+    assert all(0 <= each['p50'] <= each['p95'] for each in node['stages_ms'].values())
     assert node['transport_ms'] < node['one_by_one_ms']['p50']
     assert [rate['share_of_capacity'] for rate in node['rates']] == [0.5, 0.9, 2.0]
     for rate in node['rates']:
@@ -79,3 +81,13 @@ def test_a_missing_recording_is_told_in_a_line(checkpoint, tmp_path, capsys):
     assert main(['--networks', 'embedded', '--checkpoint', checkpoint, '--bag', '/nowhere',
                  '--output', str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith('videomt_bench: ')
+
+
+@pytest.mark.slow
+def test_without_a_package_the_rest_is_measured(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    assert main([
+        '--networks', 'embedded', '--checkpoint', checkpoint, '--frame', '96', '128', '--rounds',
+        '1', '--seconds', '0', '--engines', 'eager:fp32', '--output', str(tmp_path)]) == 0
+    assert (tmp_path / 'bench.json').exists() and not (tmp_path / 'bench.png').exists()
+    assert 'pip install matplotlib' in capsys.readouterr().out

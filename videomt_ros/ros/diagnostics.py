@@ -114,6 +114,8 @@ def _values(state: Snapshot, image_input: ImageInput | None) -> list[tuple[str, 
         *((f'images {reason.value}', str(state.dropped.get(reason, 0))) for reason in Drop),
         *((f'images failed: {cause}', str(count)) for cause, count in state.failed.items()),
         *((f'stage {name} p50 [ms]', _number(value)) for name, value in state.stage_ms.items()),
+        *((f'stage {name} p95 [ms]', _number(value))
+          for name, value in state.stage_high_ms.items()),
         ('tracks', str(state.tracks)),
         ('epoch', str(state.epoch)),
         ('last reset', 'never' if state.last_reset is None

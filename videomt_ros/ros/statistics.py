@@ -89,6 +89,7 @@ class Snapshot:
     :param failing: cause of the newest image's failure; None if it gave a result.
     :param late_by: age of the newest image in seconds if it was dropped for that, else None.
     :param stage_ms: median time of each stage over the last 10 s.
+    :param stage_high_ms: 95th percentile of the same.
     :param tracks: in the newest result.
     :param epoch: of the newest result.
     :param last_reset: what the memory was last reset for, and seconds since; None if never.
@@ -105,6 +106,7 @@ class Snapshot:
     failing: str | None = None
     late_by: float | None = None
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    stage_high_ms: Mapping[str, float] = field(default_factory=dict)
     tracks: int = 0
     epoch: int = 0
     last_reset: tuple[str, float] | None = None
@@ -214,13 +216,15 @@ class Statistics:
         """
         with self._lock:
             median, high = self._ages.percentiles(50, 95)
+            stages = {
+                name: window.percentiles(50, 95) for name, window in self._stages.items()}
             return Snapshot(
                 input_rate=self._arrivals.rate(), output_rate=self._answers.rate(),
                 age_ms=(median, high), received=self._received, answered=self._answered,
                 dropped=dict(self._dropped), failed=dict(self._failed),
                 recent=(len(self._arrivals), len(self._skips), len(self._failures)),
                 failing=self._failing, late_by=self._late_by,
-                stage_ms={name: window.percentiles(50)[0]
-                          for name, window in self._stages.items()},
+                stage_ms={name: middle for name, (middle, _) in stages.items()},
+                stage_high_ms={name: upper for name, (_, upper) in stages.items()},
                 tracks=self._tracks, epoch=self._epoch,
                 last_reset=self._reset and (self._reset[0], self._clock() - self._reset[1]))

@@ -83,7 +83,7 @@ def quantise(network: VideoMT, samples: Sequence[Sample]) -> Path:
     except ImportError as error:
         raise EngineError(
             f"precision 'int8': a package is missing ({error}): expected "
-            f"pip install 'videomt_ros[openvino]'") from error
+            f"pip install 'videomt_ros[int8]'") from error
     nncf.set_log_level(logging.WARNING)
     model = openvino.Core().read_model(exported(network))
     smooth = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)

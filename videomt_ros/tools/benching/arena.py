@@ -139,6 +139,7 @@ def _serve(pipe: Connection, contender: Contender, frames: Sequence[FrameInput])
             pipe.send(('clip', (
                 [each.stages for each in measured],
                 [each.picture for each in measured] if rest[0] else [], memory_megabytes())))
+            del measured  # or the pictures of this clip would count as memory of the next
         else:
             assert isinstance(runner, OurRunner)
             pipe.send(('cameras', runner.cameras(frames[0], count)))

@@ -87,7 +87,7 @@ class NodeBench:
         self._log = log
         self._sent: dict[int, float] = {}  # by stamp
         self._answers: dict[int, float] = {}
-        self._stages: dict[str, float] = {}
+        self._stages: dict[str, dict[str, float]] = {}
         self._arrived = threading.Condition()
 
     def __enter__(self) -> NodeBench:
@@ -171,11 +171,11 @@ class NodeBench:
             before, answered = answered, len(self._sent.keys() & self._answers.keys())
         return self._record(rate)
 
-    def stages(self) -> dict[str, float]:
+    def stages(self) -> dict[str, dict[str, float]]:
         """
         Wait for the node's diagnostics.
 
-        :returns: the median milliseconds of each of its stages in the last ten seconds.
+        :returns: 'p50' and 'p95' of each of its stages in the last ten seconds, milliseconds.
         """
         with self._arrived:
             self._stages = {}
@@ -203,10 +203,12 @@ class NodeBench:
             self._arrived.notify()
 
     def _diagnose(self, message: DiagnosticArray) -> None:
-        found = {
-            name[1]: float(value.value) for status in message.status for value in status.values
-            if (name := re.fullmatch(r'stage (.+) p50 \[ms\]', value.key))
-            and re.fullmatch(r'[0-9.]+', value.value)}  # 'none' when nothing came for a while
+        found: dict[str, dict[str, float]] = {}
+        for value in (value for status in message.status for value in status.values):
+            name = re.fullmatch(r'stage (.+) (p50|p95) \[ms\]', value.key)
+            # 'none' when nothing came for a while
+            if name and re.fullmatch(r'[0-9.]+', value.value):
+                found.setdefault(name[1], {})[name[2]] = float(value.value)
         with self._arrived:
             self._stages = found
             self._arrived.notify()

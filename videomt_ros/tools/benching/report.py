@@ -90,7 +90,8 @@ def node_numbers(found: NodeRecord) -> Numbers:
     closed = found.rates[0]
     full = found.rates[-1]  # more images than it can do: it never waits
     frame = full.seconds * 1e3 / (full.answered - 1) if full.answered > 1 else None
-    at_work = sum(found.stages.get(name, 0.0) for name in ('decode', 'total', 'locate', 'publish'))
+    at_work = sum(found.stages[name]['p50'] for name in ('decode', 'total', 'locate', 'publish')
+                  if name in found.stages)
     return {
         'network': found.subject, 'contender': found.contender, 'bare_ms': found.bare,
         'one_by_one_ms': _spread(closed.latency), 'busy_frame_ms': frame,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from videomt_ros.network import load_network, NetworkConfig
+from videomt_ros.network import load_network, NetworkConfig, VideoMT
 from videomt_ros.perception import FrameInput, VideoSegmenter
-from videomt_ros.perception.engines import EngineChoice
+from videomt_ros.perception.engines import EngineChoice, EngineError
 from videomt_ros.perception.engines.int8 import quantise, Sampler
 from videomt_ros.perception.resize import Resizer
 
@@ -19,7 +19,7 @@ from .contenders import Contender, HUGGING_FACE, PIPELINE
 from .machine import operations, product_milliseconds
 from .rates import NodeBench, RateRecord
 
-_CALIBRATION_FRAMES = 24
+_INT8 = ('openvino', 'int8')
 _OVERLOAD = (0.5, 0.9, 2.0)  # rates, as shares of what the node can do
 Say = Callable[[str], None]
 
@@ -32,7 +32,8 @@ class Subject:
     :param name: for tables.
     :param checkpoint: folder of the weights.
     :param frames: of one camera.
-    :param clip: frames of a clip.
+    :param clip: how many of them are a clip, the first ones; int8 is calibrated on those after
+        it, so that it is not judged by what it was made for.
     :param rounds: how many clips each contender runs.
     :param engines: pairs of engine and precision; the first is what the others are compared with.
     :param device: where all of them run.
@@ -83,17 +84,18 @@ def measure(subject: Subject, say: Say) -> SubjectRecord:
         *subject.frames[0].frame.shape[:2]).padded
     found = SubjectRecord(
         subject, network.config, size, operations(network.config, *size))
-    if ('openvino', 'int8') in subject.engines:
+    engines = list(subject.engines)
+    if _INT8 in engines:
         say(f'{subject.name}: calibrating int8')
-        sampler = Sampler(network, EngineChoice('openvino', 'fp32').make(network), every=1)
-        segmenter = VideoSegmenter(network, engine=sampler)
-        for frame in subject.frames[:_CALIBRATION_FRAMES]:
-            segmenter.process_many({'': frame})
-        quantise(network, sampler.samples)
+        try:
+            _calibrate(network, subject.frames[subject.clip:])
+        except EngineError as error:
+            found.missing.append(f'{" ".join(_INT8)}: {error}')
+            engines.remove(_INT8)
     del network
     with ExitStack() as stack:
         booths = []
-        for engine, precision in subject.engines:
+        for engine, precision in engines:
             contender = Contender(
                 engine, precision, subject.checkpoint, device=subject.device)
             say(f'{subject.name}: {contender.name}')
@@ -119,6 +121,14 @@ def measure(subject: Subject, say: Say) -> SubjectRecord:
     return found
 
 
+def _calibrate(network: VideoMT, frames: Sequence[FrameInput]) -> None:
+    sampler = Sampler(network, EngineChoice('openvino', 'fp32').make(network), every=1)
+    segmenter = VideoSegmenter(network, engine=sampler)
+    for frame in frames:
+        segmenter.process_many({'': frame})
+    quantise(network, sampler.samples)
+
+
 @dataclass
 class NodeRecord:
     """
@@ -129,7 +139,7 @@ class NodeRecord:
     :param bare: milliseconds of the pipeline without the node, from frame to label map.
     :param rates: images one by one first, then at shares of what the node can do.
     :param shares: of the rates, None for the first.
-    :param stages: median milliseconds of the node's stages, images one by one.
+    :param stages: 'p50' and 'p95' of the node's stages, milliseconds, images one by one.
     :param memory: resident megabytes of the node: after the first images, at the end, the peak.
     """
 
@@ -138,7 +148,7 @@ class NodeRecord:
     bare: float
     rates: list[RateRecord]
     shares: list[float | None]
-    stages: dict[str, float]
+    stages: dict[str, dict[str, float]]
     memory: dict[str, float]
 
 
