@@ -26,6 +26,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 from videomt_ros.network import load_network, NetworkConfig, Preprocessing, VideoMT
+from videomt_ros.network.device import find_device
 
 from .clip_step import anneal, ClipStep
 from .config import ConfigError, Stage, TrainConfig
@@ -38,6 +39,9 @@ CHECKPOINT = 'checkpoint.pth'
 FOLDER = 'network'
 LOG = 'log.csv'
 _AUTOCAST = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+# Each fp16 step whose gradient overflows halves the loss scale, which begins at 2**16. Below this
+# it is no overflow that is in the way.
+_LEAST_SCALE = 2.0 ** -16
 
 
 class Trainer:
@@ -98,12 +102,14 @@ class Trainer:
         if saved is not None:
             try:
                 for optimizer, state in zip(optimizers, saved['optimizers'], strict=True):
-                    optimizer.load_state_dict(state)
+                    _load(optimizer, state)
             except ValueError as error:
                 raise ConfigError(
                     f'{self.output / CHECKPOINT}: was made with another optimizer or layer_decay '
-                    f'in stage {stage.name!r}; expected the same to resume') from error
-            scaler.load_state_dict(saved['scaler'])
+                    f'in stage {stage.name!r}, or another weight_decay or dense_rate; expected '
+                    f'the same to resume') from error
+            if saved['scaler']:  # empty where the precision was another one than fp16
+                scaler.load_state_dict(saved['scaler'])
         module: nn.Module = self.clip_step
         if dist.is_initialized():
             # A stage of single frames never uses the query updater.
@@ -174,12 +180,14 @@ class Trainer:
             scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(
             self.clip_step.parameters(), clip_norm or float('inf'))
-        if not torch.isfinite(norm) and not scaler.is_enabled():
+        if torch.isfinite(norm):
+            for optimizer in optimizers:
+                scaler.step(optimizer)
+        elif not scaler.is_enabled() or scaler.get_scale() < _LEAST_SCALE:
             raise FloatingPointError(
                 f'stage {self.stage}, step {self.step}: the gradient is not finite; lower the '
                 f'learning rate, or resume from {self.output / CHECKPOINT}')
-        for optimizer in optimizers:
-            scaler.step(optimizer)
+        # No optimizer steps unless all can: clipping has spread what is not finite to all of them.
         scaler.update()
         return float(norm)
 
@@ -191,14 +199,18 @@ class Trainer:
             return
         _write_rows(self.output / LOG, rows, 'a')
         path = self.output / CHECKPOINT
-        torch.save({
+        saved = {
             'model': self.network.state_dict(),
             'dense': self.clip_step.dense.state_dict() if self.clip_step.dense else None,
             'optimizers': [optimizer.state_dict() for optimizer in optimizers],
             'scaler': scaler.state_dict(),
             'stage': self.stage,
             'step': self.step,
-        }, path.with_suffix('.new'))
+        }
+        try:
+            torch.save(saved, path.with_suffix('.new'))
+        except RuntimeError as error:  # as PyTorch reports a full disk
+            raise OSError(f'{path}: cannot be written: {str(error).splitlines()[0]}') from error
         os.replace(path.with_suffix('.new'), path)
 
     def _resume(self) -> dict[str, Any] | None:
@@ -305,17 +317,34 @@ def _start_worker(_: int) -> None:
 
 
 def _device(name: str) -> torch.device:
-    if name == 'auto':
-        name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    if name.startswith('cuda') and dist.is_initialized():
-        name = f'cuda:{os.environ.get("LOCAL_RANK", "0")}'
-    device = torch.device(name)
+    try:
+        device = find_device(name)
+        if device.type == 'cuda' and dist.is_initialized():
+            device = find_device(f'cuda:{os.environ.get("LOCAL_RANK", "0")}')
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if device.type == 'cuda':
-        count = torch.cuda.device_count()
-        if (device.index or 0) >= count:
-            raise ConfigError(f'device is {name!r}; this PyTorch finds {count} CUDA devices')
         torch.cuda.set_device(device)
     return device
+
+
+def _load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """
+    Take up the state of an optimizer.
+
+    :param optimizer: as the configuration makes it.
+    :param state: of one that was saved.
+    :raises ValueError: when its groups are others; only their rates may differ, which each step
+        sets.
+    """
+    wanted = [_settings(group) for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    if [_settings(group) for group in optimizer.param_groups] != wanted:
+        raise ValueError('the settings of the groups differ')
+
+
+def _settings(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name not in ('params', 'lr')}
 
 
 def _set_rates(
