@@ -221,3 +221,31 @@ def test_bad_options_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(['folder', *arguments])
     assert stop.value.code == 2 and capsys.readouterr().err
+
+
+def test_what_was_measured_is_told_even_where_it_cannot_be_written(
+        dataset, checkpoint, tmp_path, capsys, monkeypatch):
+    def full(self, *arguments, **options):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(pathlib.Path, 'write_text', full)
+    assert main([str(dataset), '--checkpoint', checkpoint, '--limit', '1',
+                 '--json', str(tmp_path / 'report.json')]) == 1
+    told = capsys.readouterr()
+    assert 'HOTA 1.000' in told.out and 'No space left on device' in told.err
+
+
+def test_a_folder_that_is_missing_is_told_before_the_work(dataset, capsys, monkeypatch):
+    monkeypatch.setattr('videomt_ros.tools.eval._evaluate', None)
+    for option in ('--json', '--save-predictions'):
+        assert main([str(dataset), option, '/nowhere/file.json']) == 1
+        assert capsys.readouterr().err == (
+            'videomt_eval: /nowhere/file.json: its folder does not exist\n')
+
+
+@pytest.mark.parametrize(('device', 'message'), [
+    ('cuda:99', "device is 'cuda:99'; this PyTorch finds"),
+    ('gpu', "device is 'gpu'; expected auto, cpu, cuda, cuda:1")])
+def test_a_device_that_is_not_there_is_told(dataset, checkpoint, capsys, device, message):
+    assert main([str(dataset), '--checkpoint', checkpoint, '--device', device]) == 1
+    assert capsys.readouterr().err.startswith(f'videomt_eval: {message}')

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from . import registry
 from .config import NetworkConfig
+from .device import find_device
 from .errors import CheckpointError
 from .folder import read_folder
 from .original import read_original
@@ -41,8 +42,9 @@ def load_network(
     :returns: the network in eval mode.
     :raises CheckpointError: when the source cannot be found, read or understood; the message
         names the file and what was expected.
-    :raises ValueError: for another dtype.
+    :raises ValueError: for another dtype, or a device that is not there.
     """
+    place = find_device(device)
     if dtype not in PRECISIONS:
         raise ValueError(f'dtype {dtype}: expected one of {PRECISIONS}')
     config, tensors, where = _read(source, norm_queries, num_heads)
@@ -55,7 +57,7 @@ def load_network(
         raise CheckpointError(f'{where}: {error}') from error
     _check(network.state_dict(), tensors, where)
     network.load_state_dict({name: t.float() for name, t in tensors.items()}, assign=True)
-    return network.set_precision(dtype).to(device).eval()
+    return network.set_precision(dtype).to(place).eval()
 
 
 def _read(

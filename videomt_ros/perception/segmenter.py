@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from videomt_ros.network import load_network, NetworkConfig, QueryState, VideoMT, VideoMTOutput
 from videomt_ros.network.config import RESIZE_RULES
+from videomt_ros.network.device import find_device
 
 from .camera import Camera, NOMINAL_PERIOD
 from .engines import choose_engine, Engine, make_engine, PRECISIONS
@@ -141,12 +142,12 @@ class VideoSegmenter:
         :returns: the segmenter.
         :raises CheckpointError: when the checkpoint cannot be used.
         :raises EngineError: when what the engine needs is not there.
-        :raises ValueError: for an unknown precision or engine, and as the constructor does.
+        :raises ValueError: for an unknown precision or engine, a device that is not there, and as
+            the constructor does.
         """
-        if device == 'auto':
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        choice = choose_engine(engine, precision, device)
-        network = load_network(source, device, choice.dtype)
+        place = find_device(device)
+        choice = choose_engine(engine, precision, place)
+        network = load_network(source, place, choice.dtype)
         return cls(network, engine=choice.make(network), **options)
 
     def configure(self, **changes: Any) -> None:

@@ -30,6 +30,7 @@ from .bags.errors import BagError
 from .. import __version__
 from ..network.config import MASK_PARTS
 from ..perception import VideoSegmenter
+from ..perception.engines import EngineError
 
 if TYPE_CHECKING:
     from ..training.metrics import AnnotatedVideo, GroundTruth, Prediction
@@ -60,19 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
                      'none')
     torch.set_num_threads(arguments.threads)
     try:
-        report = _evaluate(arguments)
+        for path in (arguments.json, arguments.save_predictions):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise OSError(f'{path}: its folder does not exist')  # rather now than at the end
+        report, save = _evaluate(arguments)
+        _print_report(report)  # whatever becomes of the files
+        save()
         if arguments.json is not None:
             arguments.json.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
     except ModuleNotFoundError as error:
         print(f"videomt_eval: {error}; pip install 'videomt_ros[eval]'", file=sys.stderr)
         return 1
-    except (OSError, ValueError, FloatingPointError, BagError) as error:
+    except (OSError, ValueError, FloatingPointError, BagError, EngineError) as error:
         print(f'videomt_eval: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('videomt_eval: stopped; nothing was written', file=sys.stderr)
         return 130
-    _print_report(report)
     return 0
 
 
@@ -146,8 +151,8 @@ def _rate(text: str) -> float:
     return value
 
 
-def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Do the work; gives what goes into the JSON file."""
+def _evaluate(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Do the work; gives what goes into the JSON file, and what saves the predictions."""
     # Imported late, so that --help works without the optional packages.
     from .recorded_truth import is_recording, of_recording
     from ..training import metrics
@@ -180,8 +185,11 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
             measures.append(metrics.measure(
                 video, prediction.tracks, classes, min_score))
             progress.update(task, completed=sum(len(each.files) for each in videos[:number]))
-    if arguments.save_predictions is not None:
-        metrics.write_results(arguments.save_predictions, truth, found)
+
+    def save() -> None:
+        if arguments.save_predictions is not None:
+            metrics.write_results(arguments.save_predictions, truth, found)
+
     return {
         **metrics.as_json(metrics.summarise(measures, classes, fps), truth.class_names),
         **_origin(arguments),
@@ -195,7 +203,7 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         'versions': {
             'videomt_ros': __version__, 'python': platform.python_version(),
             **{name: version(name) for name in ('torch', 'numpy', 'trackeval', 'pycocotools')}},
-    }
+    }, save
 
 
 def _of_network(arguments: argparse.Namespace, truth: GroundTruth, fps: float) -> _Predictor:
