@@ -118,11 +118,12 @@ def _subjects(arguments: argparse.Namespace, folder: Path) -> Iterator[Subject]:
             [EMBEDDED, *SIZES] if device == 'cuda' else [EMBEDDED, 'S']):
         engines = arguments.engines or (_ON_CUDA if device == 'cuda' else _ON_CPU)
         if name == EMBEDDED:
+            bag = Path(arguments.bag or share_directory() / 'demo' / 'drive')
             frames = [
                 frame._replace(frame=cv2.resize(frame.frame, (width, height)))
-                for frame in islice(recorded_frames(
-                    Path(arguments.bag or share_directory() / 'demo' / 'drive')),
-                    _RECORDED_FRAMES)]
+                for frame in islice(recorded_frames(bag), _RECORDED_FRAMES)]
+            if not frames:
+                raise BagError(f'{bag}: holds no picture; expected some of one camera')
             network, clip = load_network(arguments.checkpoint), len(frames) - len(frames) // 4
         else:
             frames = drawn_frames(height, width, _DRAWN_FRAMES)

@@ -20,3 +20,11 @@ def test_int8_is_calibrated_on_frames_that_it_is_not_judged_by(monkeypatch):
         engines=[('openvino', 'int8')]), lambda text: None)
     assert asked == [6.0, 7.0]
     assert found.missing == ['openvino int8: a package is missing'] and not found.records
+
+
+def test_a_recording_that_is_too_short_to_calibrate_with_costs_int8_alone():
+    picture = np.zeros((96, 128, 3), np.uint8)
+    found = subjects.measure(subjects.Subject(
+        'embedded', None, [FrameInput(picture, 0.0)], clip=1, rounds=0,
+        engines=[('openvino', 'int8')]), lambda text: None)
+    assert 'no frames to calibrate with' in found.missing[0]

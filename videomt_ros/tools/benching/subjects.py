@@ -89,7 +89,7 @@ def measure(subject: Subject, say: Say) -> SubjectRecord:
         say(f'{subject.name}: calibrating int8')
         try:
             _calibrate(network, subject.frames[subject.clip:])
-        except EngineError as error:
+        except (EngineError, ValueError) as error:
             found.missing.append(f'{" ".join(_INT8)}: {error}')
             engines.remove(_INT8)
     del network
