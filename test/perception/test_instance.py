@@ -159,6 +159,31 @@ def test_masks_are_made_for_slots_that_pass_and_patches_for_those_that_live(
     assert made == [2, 2]
 
 
+def test_pixels_are_made_for_what_is_seen_alone(scripted, shows, monkeypatch):
+    from videomt_ros.perception.upsample import MaskUpsampler
+    original, made = MaskUpsampler._strip, []
+
+    def spy(self, mask, rows, columns):
+        made[-1] += (rows.stop - rows.start) * (columns.stop - columns.start)
+        return original(self, mask, rows, columns)
+    monkeypatch.setattr(MaskUpsampler, '_strip', spy)
+    # Of 16 x 16 cells over 1280 x 720 pixels, one is 80 x 45.
+    things = {4: shows('dog', (2, 6, 2, 3)), 17: shows('person', (7, 6, 2, 3)),
+              160: shows('dog', (12, 6, 2, 3))}
+    script = [{}, *(dict(list(things.items())[:count]) for count in (1, 2, 3, 0))]
+    segmenter = VideoSegmenter(
+        scripted(script, num_queries=200, square=True), confirm_frames=1)
+    seen = []
+    for _ in script:
+        made.append(0)
+        result = segmenter.process(np.zeros((720, 1280, 3), np.uint8))
+        seen.append(sum(instance.area > 0 for instance in result.instances))
+    assert seen == [0, 1, 2, 3, 0] and len(result.instances) == 3  # the lost ones wait
+    one = made[1]
+    assert made == [0, one, 2 * one, 3 * one, 0]
+    assert 2 * 3 * 80 * 45 <= one <= 4 * 5 * 80 * 45
+
+
 def test_an_empty_room_costs_no_mask(scripted, frame):
     network = scripted([])
     assert VideoSegmenter(network).process(frame).instances == ()

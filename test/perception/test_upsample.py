@@ -76,3 +76,59 @@ def test_overflowing_logits_are_certain():
     assert patch.box == (16, 16, 16, 16)
     assert patch.area == 16 * 16 - 4  # bilinear interpolation rounds the corners
     assert set(np.unique(patch.probabilities)) == {0, 255}
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Give the list of the pixels that each part of a mask was made of."""
+    pixels, original = [], MaskUpsampler._strip
+
+    def spy(self, mask, rows, columns):
+        chances, inside = original(self, mask, rows, columns)
+        pixels.append(chances.size)
+        return chances, inside
+    monkeypatch.setattr(MaskUpsampler, '_strip', spy)
+    return pixels
+
+
+CELL = 8  # a side of a mask's pixel in those of the frame
+LARGE = Resizer(Preprocessing(size=360), patch_size=16).geometry(720, 1280)
+GRID = (LARGE.padded[0] // 4, LARGE.padded[1] // 4)
+
+
+def boxes_of_cells(*boxes):
+    """Give logits of masks that are positive in a box (x, y, width, height) each."""
+    logits = np.full((len(boxes), *GRID), -4.0, dtype=np.float32)
+    for mask, (x, y, width, height) in zip(logits, boxes, strict=True):
+        mask[y:y + height, x:x + width] = 4
+    return logits
+
+
+@pytest.mark.parametrize('place', [(40, 30), (0, 0), (155, 86)], ids=['middle', 'first', 'last'])
+def test_a_small_object_costs_its_box_and_a_margin(made, place):
+    patch, = MaskUpsampler(LARGE, GRID).patches(boxes_of_cells((*place, 5, 4)))
+    width, height = patch.box[2:]
+    assert 0 < patch.area <= width * height <= (5 * CELL) * (4 * CELL)
+    assert patch.area <= sum(made) <= (width + 2 * CELL) * (height + 2 * CELL) < 720 * 1280 / 200
+
+
+@pytest.mark.parametrize('row', [5, 80], ids=['beside', 'below'])
+def test_two_small_objects_far_apart_in_one_mask_cost_no_picture(made, row):
+    logits = boxes_of_cells((4, 5, 5, 4), (150, row, 5, 4)).max(axis=0, keepdims=True)
+    patch, = MaskUpsampler(LARGE, GRID).patches(logits)
+    # Whole strips of 64 rows are made, and each of the two may lie in two of them.
+    assert patch.area <= sum(made) <= 2 * (7 * CELL) * (2 * 64)
+    assert sum(made) < patch.box[2] * patch.box[3] / 5
+
+
+def test_each_mask_costs_its_own_pixels(made):
+    upsampler = MaskUpsampler(LARGE, GRID)
+    assert upsampler.patches(boxes_of_cells()) == [] and made == []
+    costs = []
+    for count in (1, 2, 4, 8):
+        made.clear()
+        upsampler.patches(boxes_of_cells(*((20 + 10 * n, 40, 5, 4) for n in range(count))))
+        costs.append(sum(made))
+    assert costs == [n * costs[0] for n in (1, 2, 4, 8)]
+    made.clear()
+    assert upsampler.patches(boxes_of_cells((3, 3, 0, 0)))[0].area == 0 and made == []

@@ -1,6 +1,8 @@
 """Images between messages and arrays: every encoding against OpenCV, and every way to be wrong."""
 
+from array import array
 import sys
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -187,6 +189,24 @@ def test_array_to_image(pixels, encoding):
     assert image.step * image.height == len(image.data) == pixels.nbytes
     assert image.is_bigendian == (sys.byteorder == 'big')
     assert image.data.tobytes() == pixels.tobytes()
+
+
+@pytest.mark.parametrize('pixels', [
+    np.zeros((720, 1280, 3), np.uint8), np.zeros((720, 1280), np.uint8),
+    np.zeros((720, 1280), np.uint16),
+], ids=['rgb8', 'mono8', 'mono16'])
+def test_an_image_going_out_is_copied_once(pixels):
+    header = Header()
+    array_to_image(pixels, header)  # what is made once only is made now
+    tracemalloc.start()
+    try:
+        image = array_to_image(pixels, header)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(image.data, array) and image.data.typecode == 'B'
+    # An array that grows takes a sixteenth more than it needs.
+    assert pixels.nbytes <= kept <= peak < 1.1 * pixels.nbytes
 
 
 @pytest.mark.parametrize('pixels', [
