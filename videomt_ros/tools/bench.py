@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice, product
 import json
 from pathlib import Path
 import sys
@@ -114,10 +114,13 @@ def _subjects(arguments: argparse.Namespace, folder: Path) -> Iterator[Subject]:
     """Make the networks and their frames, each when it is its turn."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     height, width = arguments.frame
-    for name in arguments.networks or (
-            [EMBEDDED, *SIZES] if device == 'cuda' else [EMBEDDED, 'S']):
+    names = arguments.networks or ([EMBEDDED, *SIZES] if device == 'cuda' else [EMBEDDED, 'S'])
+    # What the embedded network sees is up to the recording.
+    for size, objects in chain.from_iterable(
+            product([name], [0] if name == EMBEDDED else arguments.objects) for name in names):
         engines = arguments.engines or (_ON_CUDA if device == 'cuda' else _ON_CPU)
-        if name == EMBEDDED:
+        name = size
+        if size == EMBEDDED:
             bag = Path(arguments.bag or share_directory() / 'demo' / 'drive')
             frames = [
                 frame._replace(frame=cv2.resize(frame.frame, (width, height)))
@@ -127,9 +130,11 @@ def _subjects(arguments: argparse.Namespace, folder: Path) -> Iterator[Subject]:
             network, clip = load_network(arguments.checkpoint), len(frames) - len(frames) // 4
         else:
             frames = drawn_frames(height, width, _DRAWN_FRAMES)
-            network, clip = make_puppet(name, arguments.objects), _DRAWN_FRAMES // 2
-            if name != 'S' and engines is _ON_CPU:
+            network, clip = make_puppet(size, objects), _DRAWN_FRAMES // 2
+            if size != 'S' and engines is _ON_CPU:
                 engines = _ON_CPU_LARGE
+            if len(arguments.objects) > 1:
+                name = f'{size}, {objects} objects'
         if device == 'cpu' and not arguments.engines and not knows_bf16():
             engines = [each for each in engines if each[1] != 'bf16']
         network.save_pretrained(folder / name)
@@ -164,8 +169,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--frame', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), default=[720, 1280],
         help='size of the frames, default 720 1280')
     parser.add_argument(
-        '--objects', type=int, default=10, metavar='N',
-        help='that S, B and L see, default 10')
+        '--objects', type=int, nargs='+', default=[10], metavar='N',
+        help='that S, B and L see, default 10; each number is measured by itself')
     parser.add_argument(
         '--engines', nargs='+', type=_engine, metavar='ENGINE:PRECISION',
         help='only these, such as openvino:bf16; hf:fp32 is Hugging Face. The default leaves bf16 '
