@@ -3,14 +3,16 @@
 import signal
 import time
 
-from harness import own_domain, Probe, Process
+from harness import own_domain, Probe, Process, wait_until
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from recordings import frames, IMAGE, record
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import get_typestore, Stores
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from videomt_ros.tools.play import main
+from videomt_ros.tools.play import main, pause_after
 
 
 @pytest.fixture
@@ -94,6 +96,41 @@ def test_foreign_types_are_left_out_and_a_loop_ends_with_a_signal(probe, play, t
     player.send(number)
     assert player.end() == 0
     assert not player.find('Traceback')
+
+
+def test_a_loop_keeps_the_rhythm_where_it_begins_again(probe, play, tmp_path):
+    images = frames(3, period=0.4)
+    got = arrivals(probe, IMAGE)
+    play(record(tmp_path / 'bag', images), '--loop', '--topics', IMAGE, '--wait', '30')
+    probe.wait(lambda: len(got) >= 7, 'the third round')
+    assert [message for _, message in got[:7]] == [*images, *images, images[0]]
+    assert got[6][0] - got[0][0] == pytest.approx(6 * 0.4, abs=0.4)
+
+
+def test_a_loop_of_one_message_does_not_flood(probe, play, tmp_path):
+    got = probe.listen(Header, '/once', 1000)
+    play(record(tmp_path / 'bag', frames(1)), '--loop', '--topics', '/once', '--wait', '30')
+    probe.wait(lambda: got, 'the message')
+    before = len(got)
+    probe.spin(1)
+    assert 3 <= len(got) - before <= 12
+
+
+def test_a_loop_without_any_message_ends_in_one_line(play, tmp_path):
+    bag = tmp_path / 'bag'
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection(
+            '/map', 'std_msgs/msg/Header', typestore=get_typestore(Stores.LATEST))
+    player = play(bag, '--loop', '--topics', '/map')
+    wait_until(lambda: player.poll() is not None, 'the end')
+    assert player.end() == 1
+    assert player.lines == [f'videomt_play: {bag}: no message on /map, so nothing to repeat']
+
+
+@pytest.mark.parametrize(('span', 'count', 'pause'), [
+    (4, 5, 1), (4, 401, 0.01), (0, 1, 0.1), (0, 2, 0.1), (0.04, 3, 0.06), (0, 0, 0.1)])
+def test_the_pause_before_the_next_round(span, count, pause):
+    assert pause_after(span, count) == pytest.approx(pause)
 
 
 def test_mistakes_are_told_in_one_line(tmp_path, capfd):

@@ -27,6 +27,7 @@ from rosgraph_msgs.msg import Clock
 from videomt_ros.ros.dds import keep_large_buffers, profile_environment
 
 NANOSECONDS = 1_000_000_000
+_SHORTEST_ROUND = 0.1  # seconds; a recording of a moment would be played without end or pause
 
 
 class Player(Node):
@@ -52,6 +53,7 @@ class Player(Node):
             self.topics[connection.topic] = self.create_publisher(
                 kind, connection.topic, _qos(connection))
         self.clock_topic = self.create_publisher(Clock, '/clock', 10) if clock else None
+        self._pause = 0.0
 
     def play(self, messages: Iterator[tuple[Connection, int, bytes]], rate: float) -> int:
         """
@@ -61,9 +63,10 @@ class Player(Node):
         :param rate: how much faster than recorded, 1 is as recorded.
         :returns: the number of published messages.
         """
-        count, began, first = 0, time.monotonic(), None
+        count, began, first, last = 0, time.monotonic(), None, 0
         for connection, stamp, content in messages:
             first = stamp if first is None else first
+            last = max(last, stamp)
             due = began + (stamp - first) / (NANOSECONDS * rate)
             self._wait_until(due)
             if not rclpy.ok():
@@ -74,7 +77,12 @@ class Player(Node):
                 self.clock_topic.publish(message)
             self.topics[connection.topic].publish(content)
             count += 1
+        self._pause = pause_after((last - (first or 0)) / (NANOSECONDS * rate), count)
         return count
+
+    def rest(self) -> None:
+        """Wait as long as it takes until what was played may begin again."""
+        self._wait_until(time.monotonic() + self._pause)
 
     def wait_for_subscribers(self, seconds: float) -> list[str]:
         """
@@ -94,6 +102,17 @@ class Player(Node):
     def _wait_until(self, due: float) -> None:
         while rclpy.ok() and (left := due - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
+
+
+def pause_after(span: float, count: int) -> float:
+    """
+    Find the time between the last message of a round and the first of the next.
+
+    :param span: seconds from the first message of a round to its last.
+    :param count: messages in it.
+    :returns: seconds: their mean distance, or more where the round would be too short.
+    """
+    return max(span / max(count - 1, 1), _SHORTEST_ROUND - span)
 
 
 def message_type(name: str) -> Any:
@@ -171,8 +190,14 @@ def _play(reader: Reader, arguments: argparse.Namespace) -> int:
         if arguments.wait and lonely:
             player.get_logger().warning(f'nobody subscribes to {", ".join(lonely)}')
         count = player.play(reader.messages(connections), arguments.rate)
+        played = count
         while arguments.loop and rclpy.ok():
-            count += player.play(reader.messages(connections), arguments.rate)
+            if not played:
+                names = ', '.join(sorted(player.topics))
+                raise ReaderError(f'no message on {names}, so nothing to repeat')
+            player.rest()
+            played = player.play(reader.messages(connections), arguments.rate)
+            count += played
         # Reliable publishers that vanish take along what has not been acknowledged.
         for topic in player.topics.values():
             topic.wait_for_all_acked(rclpy.duration.Duration(seconds=2))

@@ -74,4 +74,4 @@ def of_recording(truth: GroundTruth, recording: Path, topic: str | None) -> Grou
     video, = truth.videos
     return replace(truth, videos=(RecordedVideo(
         video.video_id, video.files, video.height, video.width, video.tracks, recording,
-        topic),))
+        topic, crowds=video.crowds),))

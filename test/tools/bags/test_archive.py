@@ -82,6 +82,12 @@ def test_results_are_there_whole(tmp_path, place):
     assert results.read('a/record.json') is None
 
 
+def test_nothing_lies_below_a_file(tmp_path):
+    (tmp_path / 'drive').write_text('mine')
+    results = Archive(str(tmp_path))
+    assert results.read('drive/record.json') is None and results.size('drive/x') is None
+
+
 def test_a_recording_in_a_bucket_is_copied(archive):
     bucket = fsspec.filesystem('memory')
     bucket.put(str(archive / 'day1'), '/bucket/day1', recursive=True)

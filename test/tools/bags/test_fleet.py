@@ -99,6 +99,21 @@ def test_a_camera_a_task(archive, tmp_path, colours, kit):
             f'/videomt/{side}/tracks', f'/videomt/{side}/mask'}
 
 
+def test_a_recording_without_a_look_is_one_that_failed(archive, tmp_path, capsys, monkeypatch):
+    """Of a function that is not in the package Ray sends the code, so the worker runs this one."""
+    def cameras_of(item, settings):
+        if item.name == 'lite':
+            raise OSError(5, 'Input/output error', item.url)
+        return 'has no camera'
+    monkeypatch.setattr('videomt_ros.tools.bags.fleet._cameras_of', cameras_of)
+    assert main(['--ray', 'local', '--per-camera', '--quiet', str(archive / 'day2' / '*'),
+                 str(tmp_path / 'out')]) == FAILED
+    assert 'Traceback' not in capsys.readouterr().err
+    counts, records = manifest(tmp_path / 'out')
+    assert counts['failed'] == 2 and records['broken']['error'] == 'has no camera'
+    assert 'Input/output error' in records['lite']['error']
+
+
 def test_a_killed_worker_loses_little(scene, tmp_path, heavy):
     """Kill the worker in the middle of a recording: another one goes on from the last part."""
     drive = scene().camera(frames=160).write(tmp_path / 'archive' / 'drive')

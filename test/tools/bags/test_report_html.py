@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -98,7 +99,78 @@ def test_id_switches_where_the_truth_is_known(drive, kit, tmp_path, bag):
     assert content.count('<line class="switch"') == 1
 
 
+def test_polygons_are_a_truth_too(drive, kit, tmp_path, bag):
+    truth = truth_of(kit)
+    for each, channel in zip(truth['annotations'], (0, 1), strict=True):
+        for place, runs in enumerate(each['segmentations']):
+            rows, columns = np.nonzero(kit.squares(place)[..., channel])
+            if runs is not None:
+                left, right = int(columns.min()), int(columns.max()) + 1
+                top, middle, bottom = int(rows.min()), int(rows.min()) + 16, int(rows.max()) + 1
+                each['segmentations'][place] = [  # two halves, one above the other
+                    [left, top, right, top, right, middle, left, middle],
+                    [left, middle, right, middle, right, bottom, left, bottom]]
+    truth['annotations'][1]['segmentations'][-1] = []
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    code, _, _ = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
+                     tmp_path / 'truth.json', '--max-lost', '0.1')
+    assert code == DONE
+    shown = re.search(r'(\d+) id switches; (\d+) of (\d+) sights',
+                      (tmp_path / 'r.html').read_text())
+    assert tuple(map(int, shown.groups())) == (1, 40, 40)
+
+
+def replace(segment, place=0):
+    """Give a change that puts something in the place of a mask."""
+    def change(truth):
+        truth['annotations'][0]['segmentations'][place] = segment
+    return change
+
+
 @pytest.mark.parametrize(('change', 'sentence'), [
+    (lambda truth: truth['annotations'][1]['segmentations'].pop(),
+     'annotation 2 has 23 segmentations, but video 7 has 24 frames; expected one for each'),
+    (lambda truth: truth['annotations'][0].update(segmentations={'0': None}),
+     'is no truth in the layout of YouTube-VIS'),
+    (lambda truth: truth['videos'][0].update(file_names=[5] * 24),
+     'is no truth in the layout of YouTube-VIS'),
+    *((replace(segment, 3), f'annotation 1 has {shown} in frame 3; expected run lengths (size '
+       'and counts), polygons of at least three points, or null') for segment, shown in (
+        ('here', 'here'), (5, '5'), ([[1, 2, 3, 4]], '[[1, 2, 3, 4]]'),
+        ([1, 2, 3, 4, 5, 6], '[1, 2, 3, 4, 5, 6]'), ([[1, 2, 3, 4, 5]], '[[1, 2, 3, 4, 5]]'),
+        ([[1, 2, 3, 4, 5, 1e12]], '[[1, 2, 3, 4, 5, 1000000000000.0]]'),
+        ([[1, 2, 3, 4, 5, float('nan')]], '[[1, 2, 3, 4, 5, nan]]'),
+        ({'counts': [96 * 128]}, "{'counts': [12288]}"),
+        ({'size': [96], 'counts': [96]}, "{'size': [96], 'counts': [96]}"),
+        ({'size': [96, 128], 'counts': [7]}, "{'size': [96, 128], 'counts': [7]}"),
+        ({'size': [4, 4], 'counts': [-1, 17]}, "{'size': [4, 4], 'counts': [-1, 17]}"),
+        ({'size': [4, 4], 'counts': 8}, "{'size': [4, 4], 'counts': 8}")))])
+def test_a_truth_of_another_layout_is_told_before_the_work(
+        drive, kit, tmp_path, bag, monkeypatch, change, sentence):
+    monkeypatch.setattr('videomt_ros.tools.bags.single.Pipeline', None)
+    truth = truth_of(kit)
+    change(truth)
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    code, _, err = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
+                       tmp_path / 'truth.json')
+    assert code == FAILED and sentence in err and err.count('\n') == 1
+    assert f'{tmp_path}/truth.json' in err
+
+
+def test_a_truth_that_takes_pycocotools_says_so_before_the_work(
+        drive, kit, tmp_path, bag, monkeypatch):
+    (tmp_path / 'truth.json').write_text(json.dumps(truth_of(kit)))
+    monkeypatch.setattr('videomt_ros.tools.bags.single.Pipeline', None)
+    monkeypatch.setitem(sys.modules, 'pycocotools.mask', None)
+    code, _, err = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
+                       tmp_path / 'truth.json')
+    assert code == FAILED and err.count('\n') == 1
+    assert 'to read them takes pycocotools: pip install pycocotools' in err
+
+
+@pytest.mark.parametrize(('change', 'sentence'), [
+    (replace({'size': [96, 128], 'counts': 'no run lengths'}),
+     'annotation 1 has a mask in frame 0 that cannot be read: '),
     (lambda truth: truth['videos'][0].update(length=23),
      'video 7 has 23 frames, but 24 of /camera/image_raw were processed; expected as many'),
     (lambda truth: truth.pop('videos'), 'is no truth in the layout of YouTube-VIS'),

@@ -123,3 +123,27 @@ def test_another_kind_of_data_set_is_not_mixed_in(folder):
     with pytest.raises(ValueError, match='holds another data set'):
         write_dataset(folder, SEEDS, FRAMES, SimConfig(width=160, height=128), progress=False)
     assert (folder / 'annotations.json').read_bytes() == before
+
+
+@pytest.mark.parametrize('change', [
+    {'info': {'description': 'YouTubeVOS'}}, {'info': None}, {'videos': {}},
+    {'videos': [{'id': 1, 'width': 160, 'height': 120, 'length': FRAMES, 'file_names': []}]},
+    {'categories': [{'id': 1}]}, {'annotations': None}])
+def test_a_foreign_data_set_is_not_mixed_in(document, tmp_path, change):
+    path = tmp_path / 'annotations.json'
+    before = json.dumps({**document, **change})
+    path.write_text(before)
+    with pytest.raises(ValueError, match=f'^{path} holds another data set'):
+        write_dataset(tmp_path, SEEDS, FRAMES, CONFIG, progress=False)
+    path.write_text('[]')
+    with pytest.raises(ValueError, match=f'^{path} holds another data set'):
+        write_dataset(tmp_path, SEEDS, FRAMES, CONFIG, progress=False)
+    assert [each.name for each in tmp_path.iterdir()] == ['annotations.json']
+
+
+def test_annotations_that_are_no_json_stay(tmp_path):
+    path = tmp_path / 'annotations.json'
+    path.write_bytes(b'{"videos": [\xff')
+    with pytest.raises(ValueError, match=f'^{path} is no JSON in UTF-8 .*; name another folder'):
+        write_dataset(tmp_path, SEEDS, FRAMES, CONFIG, progress=False)
+    assert path.read_bytes() == b'{"videos": [\xff'

@@ -21,6 +21,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from .errors import BagError
+from .outputs import check_writable, one_sentence
 from .reading import is_storage_file, METADATA, PACKED_SUFFIX, SUFFIXES
 
 _MAGIC = re.compile(r'[*?\[]')
@@ -57,7 +58,8 @@ def find_recordings(patterns: Sequence[str], output: str) -> list[Item]:
     :param patterns: paths or URLs, with ``*``, ``**``, ``?`` and ``[...]``.
     :param output: folder of the results, in which none is looked for.
     :returns: the recordings by name; names are paths below the patterns' fixed parts.
-    :raises BagError: when a pattern means none, or two recordings would have one name.
+    :raises BagError: when a pattern means none, or two recordings would have one name, or one
+        cannot be looked at.
     """
     out_fs, out_path = _open(output)
     items: dict[str, Item] = {}
@@ -65,10 +67,11 @@ def find_recordings(patterns: Sequence[str], output: str) -> list[Item]:
         fs, path = _open(pattern)
         found: dict[str, str] = {}
         pattern_given = bool(_MAGIC.search(path))
-        for match in sorted(fs.glob(path)) if pattern_given else [path]:
-            place = _recording_at(fs, match, not pattern_given)
-            if place and not (type(fs) is type(out_fs) and _below(place, out_path)):
-                found[place] = _name_of(place, path)
+        with one_sentence(pattern, 'read'):
+            for match in sorted(fs.glob(path)) if pattern_given else [path]:
+                place = _recording_at(fs, match, not pattern_given)
+                if place and not (type(fs) is type(out_fs) and _below(place, out_path)):
+                    found[place] = _name_of(place, path)
         if not found:
             raise BagError(f'{pattern}: there is no recording; expected folders with '
                            f'{METADATA}, or files that end in {" or ".join(SUFFIXES)}')
@@ -77,7 +80,8 @@ def find_recordings(patterns: Sequence[str], output: str) -> list[Item]:
             if name in items and items[name].url != url:
                 raise BagError(f'{items[name].url} and {url} would both have their results in '
                                f'{name}')
-            items[name] = Item(url, name, _files_at(fs, place))
+            with one_sentence(url, 'read'):
+                items[name] = Item(url, name, _files_at(fs, place))
     return [items[name] for name in sorted(items)]
 
 
@@ -85,12 +89,24 @@ class Archive:
     """
     The folder of a fleet's results.
 
+    What a disk says comes as it is, for a worker tries again after an OSError.
+
     :param url: of the folder, made where missing.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._fs, self._path = _open(url)
+
+    def check(self, name: str) -> None:
+        """
+        See whether a file can be written, as far as that shows without writing.
+
+        :param name: path below the folder.
+        :raises BagError: when it cannot; of places that are not local nothing is known.
+        """
+        if isinstance(self._fs, LocalFileSystem):
+            check_writable(Path(self._at(name)))
 
     def read(self, name: str) -> dict[str, Any] | None:
         """
@@ -101,7 +117,7 @@ class Archive:
         """
         try:
             content = json.loads(self._fs.cat_file(self._at(name)))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return content if isinstance(content, dict) else None
 
@@ -140,7 +156,7 @@ class Archive:
         """
         try:
             return int(self._fs.size(self._at(name)))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     @contextmanager

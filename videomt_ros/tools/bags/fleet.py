@@ -9,6 +9,7 @@ with it what one recording has gained since the last part of its journal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 import hashlib
@@ -26,6 +27,7 @@ from videomt_ros.perception.ahead import AheadSegmenter
 from .archive import Archive, content_hash, find_recordings, Item, local_copy
 from .cameras import find_cameras
 from .errors import BagError, DAMAGED, DONE, FAILED
+from .outputs import one_sentence
 from .reading import Recording
 from .settings import Settings
 from .single import load_segmenter, process_recording
@@ -56,7 +58,8 @@ def run_fleet(
     :param slots: what a task may use.
     :param quiet: say nothing but what is wrong.
     :returns: DONE; DAMAGED when a recording is damaged; FAILED when there is no output of one.
-    :raises BagError: before anything was done.
+    :raises BagError: before anything was done; or at the end, when the manifest cannot be
+        written: the same call finds again what is done, and writes it.
     """
     for kind, path in settings.files.items():
         if path.name != str(path):
@@ -65,6 +68,7 @@ def run_fleet(
         raise BagError('--truth is of one recording; it does not go with --ray')
     items = find_recordings(patterns, output)
     archive = Archive(output)
+    archive.check(MANIFEST)
     manifest = _Manifest(archive, settings.fresh)
     settings = replace(
         settings, workers=max(1, int(slots.cpus)) if settings.workers is None
@@ -135,7 +139,13 @@ def settings_hash(settings: Settings) -> str:
 
 
 class _Manifest:
-    """What became of each recording, in one file that is always whole."""
+    """
+    What became of each recording, in one file that is always whole.
+
+    :param archive: with the file.
+    :param fresh: nothing in it is done.
+    :raises BagError: when what is there cannot be read.
+    """
 
     def __init__(self, archive: Archive, fresh: bool) -> None:
         self._archive = archive
@@ -143,19 +153,20 @@ class _Manifest:
         self._records: dict[str, dict[str, Any]] = {}
         self._seconds = {
             each['name']: each['seconds'] for each in
-            (archive.read(MANIFEST) or {}).get('recordings', []) if 'seconds' in each}
+            (self._read(MANIFEST) or {}).get('recordings', []) if 'seconds' in each}
         self._written = time.monotonic()
 
     def is_done(self, item: Item, settings: Settings) -> bool:
         """Tell whether the same was done before with the same recording, and is still there."""
-        record = self._archive.read(f'{item.name}/{RECORD}')
+        record = self._read(f'{item.name}/{RECORD}')
         if record is None or self._fresh or record.get('status') not in _STATUS_DONE or (
                 record.get('version') != item.version
                 or record.get('settings') != settings_hash(settings)):
             return False
-        if any(self._archive.size(f'{item.name}/{name}') != each['size']
-               for name, each in record['outputs'].items()):
-            return False
+        with one_sentence(self._archive.url, 'read'):
+            if any(self._archive.size(f'{item.name}/{name}') != each['size']
+                   for name, each in record['outputs'].items()):
+                return False
         if item.name in self._seconds:
             record['seconds'] = self._seconds[item.name]
         self._records[item.name] = record
@@ -165,20 +176,32 @@ class _Manifest:
         """Take note of a record; the file is written now and then."""
         self._records[record['name']] = record
         if time.monotonic() - self._written > _MANIFEST_SECONDS:
-            self.write()
+            with suppress(BagError):  # the work goes on; should the last try fail, it is told
+                self.write()
 
     def write(self) -> None:
-        """Write the file."""
+        """
+        Write the file.
+
+        :raises BagError: when that cannot be done.
+        """
         records = [self._records[name] for name in sorted(self._records)]
         counts = {status: sum(each['status'] == status for each in records)
                   for status in ('done', 'damaged', 'failed')}
-        self._archive.write(MANIFEST, {'counts': counts, 'recordings': records})
-        self._written = time.monotonic()
+        try:
+            with one_sentence(f'{self._archive.url}/{MANIFEST}'):
+                self._archive.write(MANIFEST, {'counts': counts, 'recordings': records})
+        finally:
+            self._written = time.monotonic()  # nor is a failed try made again at once
 
     def code(self) -> int:
         """Give the exit code that fits all records."""
         found = {each['status'] for each in self._records.values()}
         return FAILED if 'failed' in found else DAMAGED if 'damaged' in found else DONE
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        with one_sentence(f'{self._archive.url}/{name}', 'read'):
+            return self._archive.read(name)
 
 
 class _Cluster:
@@ -240,8 +263,12 @@ def _jobs_by_camera(
     """Make a job of each camera of each recording."""
     cluster.connect()
     look = ray.remote(num_cpus=slots.cpus, max_retries=slots.retries)(_cameras_of)
-    found = ray.get([look.remote(item, settings) for item in items])
-    for item, cameras in zip(items, found, strict=True):
+    tasks = [look.remote(item, settings) for item in items]
+    for item, task in zip(items, tasks, strict=True):
+        try:
+            cameras = ray.get(task)
+        except ray.exceptions.RayError as error:
+            cameras = _reason(error)
         if isinstance(cameras, str):
             manifest.add({'recording': item.url, 'name': item.name, 'status': 'failed',
                           'error': cameras})
@@ -279,13 +306,17 @@ def _run(
         try:
             record = ray.get(finished[0])
         except ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[-1]
             record = {'recording': item.url, 'name': item.name, 'status': 'failed',
-                      'error': f'{type(error).__name__}: {reason}'}
+                      'error': _reason(error)}
         manifest.add(record)
         count += 1
         if not quiet or record['status'] == 'failed':
             _tell(record, count, len(jobs))
+
+
+def _reason(error: ray.exceptions.RayError) -> str:
+    """Give the last line of what Ray says, which tells more than the trace before it."""
+    return f'{type(error).__name__}: {str(error).strip().splitlines()[-1]}'
 
 
 def _timed(item: Item, output: str, settings: Settings) -> dict[str, Any]:

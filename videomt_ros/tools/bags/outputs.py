@@ -86,9 +86,20 @@ def check_outputs(source: Path, path: Path, settings: Settings) -> None:
         if source.resolve() in (each.resolve(), *each.resolve().parents):
             raise BagError(f'{each} would be written over or into the recording {source}')
         check_free(each, settings.overwrite, path)
-        folder = next(parent for parent in each.absolute().parents if parent.exists())
-        if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise BagError(f'{each} cannot be written: {folder} is no folder to write into')
+        check_writable(each)
+
+
+def check_writable(path: Path) -> None:
+    """
+    See whether a file can be put in a place, as far as that shows without writing.
+
+    :param path: of the file; folders above it may be missing.
+    :raises BagError: when it cannot.
+    """
+    with one_sentence(path):
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise BagError(f'{path} cannot be written: {folder} is no folder to write into')
 
 
 def check_free(path: Path, overwrite: bool, main: Path) -> None:
@@ -238,11 +249,12 @@ class Makers:
 
 
 @contextmanager
-def one_sentence(path: Path) -> Iterator[None]:
+def one_sentence(path: Path | str, done: str = 'written') -> Iterator[None]:
     """
     Turn what a disk says into one sentence.
 
-    :param path: that is being written.
+    :param path: of what is being written.
+    :param done: what else is being done to it.
     :raises BagError: instead.
     """
     try:
@@ -250,10 +262,10 @@ def one_sentence(path: Path) -> Iterator[None]:
     except InterruptedError:
         raise
     except OSError as error:
-        raise BagError(f'{error.filename or path} cannot be written: '
+        raise BagError(f'{error.filename or path} cannot be {done}: '
                        f'{error.strerror or error}') from error
     except (sqlite3.Error, WriterError) as error:
-        raise BagError(f'{path} cannot be written: {error}') from error
+        raise BagError(f'{path} cannot be {done}: {error}') from error
 
 
 def move_all(made: Mapping[Path, Path], main: Path) -> None:
@@ -269,7 +281,8 @@ def move_all(made: Mapping[Path, Path], main: Path) -> None:
             _sync(part)
     # Who is killed between two of them finds here that the first is no stranger's.
     note = work_folder(main) / _MOVING
-    note.write_text(json.dumps([str(final.absolute()) for final in made]))
+    with one_sentence(note):
+        note.write_text(json.dumps([str(final.absolute()) for final in made]))
     for final, part in made.items():
         with one_sentence(final):
             move(part, final)

@@ -294,12 +294,14 @@ class _Work:
         except BlockingIOError:
             self._lock.close()
             raise BagError(f'{folder} is in use by another videomt_bag') from None
-        self._lock.truncate(0)
-        self._lock.write(f'{os.getpid()}\n')  # for whoever wonders who it is
-        self._lock.flush()
+        with one_sentence(folder / 'lock'):
+            self._lock.truncate(0)
+            self._lock.write(f'{os.getpid()}\n')  # for whoever wonders who it is
+            self._lock.flush()
         if fresh:
             for each in folder.glob('journal.sqlite*'):
-                each.unlink()
+                with one_sentence(each):
+                    each.unlink()
         self.keep = self.journal.exists()
 
     def __enter__(self) -> _Work:

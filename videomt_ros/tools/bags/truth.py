@@ -17,6 +17,7 @@ from .journal import Journal
 from .record import FrameRecord
 
 _SAME = 0.5  # intersection over union from which on a track shows an object (CLEAR MOT)
+_FAR = 1e5  # no picture is as large; polygons that reach further would take all memory
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,10 @@ class Truth:
     """
     Annotations in YouTube-VIS layout: a video a camera, with a mask for each frame or none.
 
+    A mask is run lengths, compressed or not, or polygons.
+
     :param path: of the JSON file.
-    :raises BagError: when it has another layout.
+    :raises BagError: when it has another layout, or reading it takes what is not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,16 +68,25 @@ class Truth:
             content = json.loads(path.read_text('utf8'))
             self._videos = list(content['videos'])
             self._lengths = {
-                video['id']: int(video.get('length', len(video['file_names'])))
+                int(video['id']): int(video.get('length', len(video['file_names'])))
                 for video in self._videos}
+            for video in self._videos:
+                if not all(isinstance(name, str) for name in video['file_names']):
+                    raise TypeError('file_names')
             self._objects: dict[int, dict[int, list[Any]]] = {}
             for each in content['annotations']:
-                self._objects.setdefault(each['video_id'], {})[each['id']] = each['segmentations']
+                segments = each['segmentations']
+                if not isinstance(segments, list):
+                    raise TypeError('segmentations')
+                self._objects.setdefault(int(each['video_id']), {})[int(each['id'])] = segments
         except OSError as error:
             raise BagError(f'{path}: {error.strerror}') from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise BagError(f'{path} is no truth in the layout of YouTube-VIS: expected videos and '
                            f'annotations with segmentations') from None
+        for video, objects in self._objects.items():
+            for number, segments in objects.items():
+                self._check(number, segments, video)
 
     def compare(self, journal: Journal, cameras: Sequence[Camera], camera: int) -> Comparison:
         """
@@ -84,7 +96,8 @@ class Truth:
         :param cameras: of the recording.
         :param camera: index of the camera.
         :returns: the comparison.
-        :raises BagError: when no video belongs to the camera, or it has another length.
+        :raises BagError: when no video belongs to the camera, it has another length, or masks of
+            another size or none.
         """
         video = self._video_of(cameras, camera)
         (count,), = journal.rows('SELECT count(*) FROM frames WHERE camera = ?', camera)
@@ -98,7 +111,8 @@ class Truth:
         present = shown = 0
         for place, record in enumerate(journal.follow(camera)):
             there = {number: mask for number, masks in objects.items()
-                     if (mask := self._mask(masks[place], record)) is not None and mask.any()}
+                     if (mask := self._mask(number, place, masks[place], record)) is not None
+                     and mask.any()}
             found = _pair(there, record, known)
             present += len(there)
             shown += len(found)
@@ -111,30 +125,77 @@ class Truth:
     def _video_of(self, cameras: Sequence[Camera], camera: int) -> int:
         if len(cameras) == len(self._videos) == 1:
             return int(self._videos[0]['id'])
-        names = {cameras[camera].name, cameras[camera].topic.name}
+        names = (cameras[camera].name, cameras[camera].topic.name)
         for video in self._videos:
             folder = str(Path(video['file_names'][0]).parent) if video['file_names'] else ''
-            if names & {video.get('topic'), video.get('name'), folder}:
+            if any(each in names for each in (video.get('topic'), video.get('name'), folder)):
                 return int(video['id'])
         raise BagError(f'{self.path} has no video for {cameras[camera].topic.name}; expected one '
                        f'with this topic, name or folder')
 
-    def _mask(self, runs: Any, record: FrameRecord) -> np.ndarray | None:
-        """Decode the mask of one frame; None where there is none."""
-        if runs is None or record.error is not None:
+    def _check(self, number: int, segments: Sequence[Any], video: int) -> None:
+        """See that an annotation has a mask for each frame, or none, and that all can be read."""
+        length = self._lengths.get(video, 0)
+        if len(segments) < length:
+            raise BagError(f'{self.path}: annotation {number} has {len(segments)} segmentations, '
+                           f'but video {video} has {length} frames; expected one for each')
+        for place, segment in enumerate(segments):
+            if segment and not _is_mask(segment):
+                raise BagError(
+                    f'{self.path}: annotation {number} has {str(segment)[:60]} in frame {place}; '
+                    f'expected run lengths (size and counts), polygons of at least three points, '
+                    f'or null')
+            if segment and not _is_plain(segment):
+                try:
+                    import pycocotools.mask  # noqa: F401
+                except ImportError:
+                    raise BagError(
+                        f'{self.path} has compressed run lengths or polygons; to read them takes '
+                        f'pycocotools: pip install pycocotools') from None
+
+    def _mask(
+        self, number: int, place: int, segment: Any, record: FrameRecord,
+    ) -> np.ndarray | None:
+        """Decode the mask of an annotation in one frame; None where there is none."""
+        if not segment or record.error is not None:
             return None
-        height, width = runs['size']
-        if (height, width) != (record.height, record.width):
-            raise BagError(f'{self.path}: a mask has {width}x{height} pixels, but the frame has '
-                           f'{record.width}x{record.height}')
-        if isinstance(runs['counts'], str):
-            try:
-                from pycocotools.mask import decode
-            except ImportError:
-                raise BagError(f'{self.path} has compressed run lengths; to read them takes '
-                               f'pycocotools: pip install pycocotools') from None
-            return np.asarray(decode(runs), dtype=bool)
-        return decode_runs(np.array(runs['counts']), width, height).T
+        if isinstance(segment, dict):
+            height, width = segment['size']
+            if (height, width) != (record.height, record.width):
+                raise BagError(f'{self.path}: a mask has {width}x{height} pixels, but the frame '
+                               f'has {record.width}x{record.height}')
+        if _is_plain(segment):
+            return decode_runs(np.array(segment['counts']), record.width, record.height).T
+        from pycocotools import mask as coder
+        try:
+            runs = segment if isinstance(segment, dict) else coder.merge(
+                coder.frPyObjects(segment, record.height, record.width))
+            return np.asarray(coder.decode(runs), dtype=bool)
+        except ValueError as error:
+            raise BagError(f'{self.path}: annotation {number} has a mask in frame {place} that '
+                           f'cannot be read: {error}') from error
+
+
+def _is_mask(segment: Any) -> bool:
+    """Tell run lengths and polygons from all else, as far as it shows without decoding."""
+    try:
+        if isinstance(segment, dict):
+            (height, width), counts = segment['size'], segment['counts']
+            if isinstance(counts, str):
+                return isinstance(height, int) and isinstance(width, int)
+            return all(isinstance(count, int) and count >= 0 for count in counts) and (
+                sum(counts) == height * width)
+        # pycocotools would take four numbers for a box.
+        return isinstance(segment, list) and all(
+            len(polygon) >= 6 and len(polygon) % 2 == 0
+            and all(-_FAR < value < _FAR for value in polygon) for polygon in segment)
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _is_plain(segment: Any) -> bool:
+    """Tell whether a mask is run lengths that are not compressed, which takes no pycocotools."""
+    return isinstance(segment, dict) and not isinstance(segment['counts'], str)
 
 
 def _pair(

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 from pathlib import Path
 import shutil
+from typing import Any
 
 import cv2
 from tqdm import tqdm
@@ -81,17 +82,29 @@ def _load(folder: Path, frames: int, config: SimConfig) -> tuple[list[Record], l
     path = folder / ANNOTATIONS
     if not path.exists():
         return [], []
-    document = json.loads(path.read_text(encoding='utf-8'))
-    names = [category['name'] for category in document['categories']]
-    wanted = (config.width, config.height, frames)
-    kinds = {(v['width'], v['height'], v['length']) for v in document['videos']}
-    info = document['info']
-    settings = (info['rate'], info['min_visible'])
-    if names != list(CLASS_NAMES) or kinds - {wanted} or settings != (
-            config.rate, config.min_visible):
+    try:
+        document = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is no JSON in UTF-8 ({error}); name another folder') from error
+    if not _fits(document, frames, config):
         raise ValueError(f'{path} holds another data set (classes, size, length, rate or '
                          'visibility differ); name another folder')
     return document['videos'], document['annotations']
+
+
+def _fits(document: Any, frames: int, config: SimConfig) -> bool:
+    """Tell whether a file is of this program, with these settings: others use its name too."""
+    try:
+        names = [category['name'] for category in document['categories']]
+        kinds = {(v['width'], v['height'], v['length']) for v in document['videos']}
+        info = document['info']
+        return (
+            names == list(CLASS_NAMES) and kinds <= {(config.width, config.height, frames)}
+            and (info['rate'], info['min_visible']) == (config.rate, config.min_visible)
+            and isinstance(document['videos'], list) and isinstance(document['annotations'], list)
+            and all(isinstance(video['seed'], int) for video in document['videos']))
+    except (KeyError, TypeError):
+        return False
 
 
 def _scenes(folder: Path, seeds: list[int], frames: int, config: SimConfig, quality: int,
@@ -123,7 +136,7 @@ def write_dataset(folder: str | Path, seeds: Iterable[int], frames: int = 60,
     :param jobs: number of processes.
     :param progress: whether to show a progress bar.
     :returns: the path of `annotations.json`.
-    :raises ValueError: when the folder holds a data set of another kind, or a count is below 1.
+    :raises ValueError: when the folder holds another data set, or a count is below 1.
     """
     for name, count in (('frames', frames), ('jobs', jobs)):
         if count < 1:
