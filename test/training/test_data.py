@@ -4,6 +4,7 @@ import json
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 import pytest
 import torch
 from toy import COLOURS, config, counts, NAMES, polygons, rle, stage, write_pictures, write_videos
@@ -69,8 +70,8 @@ def test_coco_files_hold_masks_in_three_ways(tmp_path, encode, tolerance):
     assert names == NAMES and all(video.still and len(video.files) == 1 for video in found)
     for video, other in zip(found, reference, strict=True):
         for track, expected in zip(video.tracks, other.tracks, strict=True):
-            mask = data._decode(track.segments[0], 64, 96)
-            wanted = data._decode(expected.segments[0], 64, 96)
+            mask = coco_mask.decode(data.as_rle(track.segments[0], 64, 96))
+            wanted = coco_mask.decode(data.as_rle(expected.segments[0], 64, 96))
             assert mask.shape == (64, 96) and wanted.sum() > 150
             assert (mask != wanted).sum() <= tolerance
 
@@ -81,6 +82,33 @@ def test_a_file_with_videos_and_images_is_read_as_videos(videos, tmp_path):
     both.write_text(json.dumps({**content, 'images': []}))
     _, found = read_source(DataSource(str(both), images=str(videos.parent)))
     assert len(found) == 3 and not found[0].still
+
+
+def test_a_video_has_the_id_of_the_file(videos):
+    _, found = read_source(DataSource(str(videos)))
+    assert [video.video_id for video in found] == [1, 2, 3]
+    assert [track.annotation_id for track in found[1].tracks] == [4, 5, 6]
+
+
+def test_crowds_and_empty_videos_are_given_on_demand(videos, tmp_path):
+    def change(content):
+        for annotation in content['annotations']:
+            annotation['iscrowd'] = int(annotation['id'] in (1, 4, 5, 6))
+        content['annotations'][-3:] = []
+
+    path = broken(videos, tmp_path / 'crowds.json', change)
+    counts_of = [
+        [(video.video_id, len(video.tracks), len(video.crowds)) for video in found]
+        for _, found in (read_source(DataSource(str(path)), each) for each in (False, True))]
+    assert counts_of == [[(1, 2, 0)], [(1, 2, 1), (2, 0, 3), (3, 0, 0)]]
+
+
+@pytest.mark.parametrize('everything', (False, True))
+def test_crowds_alone_are_no_data_set(videos, tmp_path, everything):
+    path = broken(videos, tmp_path / 'crowds.json', lambda c: [
+        a.update(iscrowd=1) for a in c['annotations']])
+    with pytest.raises(ConfigError, match='no annotated videos'):
+        read_source(DataSource(str(path)), everything)
 
 
 def test_crowds_are_left_out(tmp_path):
@@ -287,6 +315,9 @@ def broken(videos, path, change):
     (lambda c: c['annotations'][0].update(category_id=9), 'category_id 9'),
     (lambda c: c['annotations'][2]['segmentations'].pop(),
      'video 1 has 6 frames, but one of its annotations 5 segmentations'),
+    (lambda c: (c['videos'][0].update(file_names=[]), [
+        a.update(segmentations=[]) for a in c['annotations'] if a['video_id'] == 1]),
+     'video 1 has no frames; expected at least one'),
     (lambda c: c['videos'][0].pop('width'), "entries lacks 'width'"),
     (lambda c: c['annotations'].append(3), 'not laid out as'),
 ))

@@ -23,6 +23,9 @@ from .augment import Augmentation, draw_augmentation, rotation_path
 from .config import ConfigError, DataSource, Stage, TrainConfig
 from .losses import ClipTargets
 from .paste import add_twins, Clip, paste
+from .run_lengths import Rle
+
+_FAR = 1e5  # pixels: where polygons may lie; pycocotools walks their edges pixel by pixel
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,12 @@ class Track:
 
     :param label: class index, in the order of the categories' ids.
     :param segments: for each frame COCO RLE or polygons, or None where it is not to be seen.
+    :param annotation_id: of its annotation in the file, to name it by.
     """
 
     label: int
     segments: tuple[Any, ...]
+    annotation_id: Any = None
 
 
 @dataclass(frozen=True)
@@ -43,27 +48,35 @@ class Video:
     """
     One video, or one picture of which a pseudo-clip is made.
 
+    :param video_id: its id in the file.
     :param files: paths of its frames; a picture has one.
     :param height: of the frames in pixels.
     :param width: of the frames in pixels.
     :param tracks: its objects.
     :param still: True for a picture.
+    :param crowds: regions with objects that nobody told apart (`iscrowd`), as tracks; none where
+        only objects were asked for.
     """
 
+    video_id: int
     files: tuple[Path, ...]
     height: int
     width: int
     tracks: tuple[Track, ...]
     still: bool = False
+    crowds: tuple[Track, ...] = ()
 
 
-def read_source(source: DataSource) -> tuple[tuple[str, ...], list[Video]]:
+def read_source(
+        source: DataSource, everything: bool = False) -> tuple[tuple[str, ...], list[Video]]:
     """
     Read one data set's annotations; frames stay on disk.
 
     :param source: a YouTube-VIS / OVIS or COCO file.
-    :returns: class names in the order of the categories' ids, and the videos that have objects.
-    :raises ConfigError: when the file cannot be read or is neither of the two.
+    :param everything: give crowds and videos without objects, too.
+    :returns: class names in the order of the categories' ids, and the videos that have objects,
+        or all of them.
+    :raises ConfigError: when the file cannot be read, is neither of the two or has no objects.
     """
     path = Path(source.annotations)
     try:
@@ -77,24 +90,27 @@ def read_source(source: DataSource) -> tuple[tuple[str, ...], list[Video]]:
             f'(images, annotations, categories)')
     root = Path(source.images) if source.images else path.parent
     try:
-        names, videos = _read_content(content, root)
+        names, videos = _read_content(content, root, everything)
     except ConfigError as error:
         raise ConfigError(f'{path}: {error}') from error
     except KeyError as error:
         raise ConfigError(f'{path}: one of its entries lacks {error}') from error
     except (TypeError, AttributeError) as error:
         raise ConfigError(f'{path}: not laid out as YouTube-VIS or COCO ({error})') from error
-    if not videos:
+    if not any(video.tracks for video in videos):
         raise ConfigError(f'{path}: no annotated videos or images in it')
     return names, videos
 
 
-def _read_content(content: dict[str, Any], root: Path) -> tuple[tuple[str, ...], list[Video]]:
-    """Give the class names, and the videos that have objects, of a file's content."""
+def _read_content(
+        content: dict[str, Any], root: Path, everything: bool,
+) -> tuple[tuple[str, ...], list[Video]]:
+    """Give the class names, and the videos that have objects or all, of a file's content."""
     still = 'videos' not in content
     categories = sorted(content['categories'], key=lambda c: c['id'])
     index = {category['id']: i for i, category in enumerate(categories)}
     tracks: dict[int, list[Track]] = {}
+    crowds: dict[int, list[Track]] = {}
     for annotation in content['annotations']:
         owner = annotation['image_id' if still else 'video_id']
         segments = [annotation['segmentation']] if still else annotation['segmentations']
@@ -102,21 +118,25 @@ def _read_content(content: dict[str, Any], root: Path) -> tuple[tuple[str, ...],
             raise ConfigError(
                 f'an annotation has category_id {annotation["category_id"]!r}; expected the id '
                 f'of one of the categories')
-        if not annotation.get('iscrowd'):
-            tracks.setdefault(owner, []).append(
-                Track(index[annotation['category_id']], tuple(segments)))
+        crowd = annotation.get('iscrowd')
+        if not crowd or everything:
+            (crowds if crowd else tracks).setdefault(owner, []).append(Track(
+                index[annotation['category_id']], tuple(segments), annotation.get('id')))
     videos = []
     for record in content['images' if still else 'videos']:
-        if record['id'] in tracks:
+        if everything or record['id'] in tracks:
             names = [record['file_name']] if still else record['file_names']
-            for track in tracks[record['id']]:
+            if not names:
+                raise ConfigError(f'video {record["id"]!r} has no frames; expected at least one')
+            objects, regions = (tuple(each.get(record['id'], ())) for each in (tracks, crowds))
+            for track in (*objects, *regions):
                 if len(track.segments) != len(names):
                     raise ConfigError(
                         f'video {record["id"]!r} has {len(names)} frames, but one of its '
                         f'annotations {len(track.segments)} segmentations; expected as many')
             videos.append(Video(
-                tuple(root / name for name in names), record['height'], record['width'],
-                tuple(tracks[record['id']]), still))
+                record['id'], tuple(root / name for name in names), record['height'],
+                record['width'], objects, still, regions))
     return tuple(category['name'] for category in categories), videos
 
 
@@ -287,21 +307,94 @@ def _frame_masks(
     H, W = augmentation.size
     masks = np.zeros((len(video.tracks), H, W), dtype=bool)
     for n, track in enumerate(video.tracks):
-        segment = track.segments[index]
-        if segment:
-            mask = _decode(segment, video.height, video.width)
-            if mask.shape != (video.height, video.width):
+        try:
+            runs = as_rle(track.segments[index], video.height, video.width)
+        except ValueError as error:
+            raise ConfigError(
+                f'{video.files[index]}: annotation {track.annotation_id!r}: {error}') from error
+        if runs is not None:
+            rows, columns = runs['size']
+            if (rows, columns) != (video.height, video.width):
                 raise ConfigError(
-                    f'{video.files[index]}: one of its masks has {mask.shape[1]}x'
-                    f'{mask.shape[0]} pixels; expected {video.width}x{video.height}')
-            masks[n] = augmentation.mask(mask, t)
+                    f'{video.files[index]}: one of its masks has {columns}x{rows} pixels; '
+                    f'expected {video.width}x{video.height}')
+            masks[n] = augmentation.mask(coco_mask.decode(runs), t)
     return masks
 
 
-def _decode(segment: Any, height: int, width: int) -> np.ndarray:
-    """Decode COCO RLE (compressed or lists) or polygons into (H, W) uint8."""
+def as_rle(segment: Any, height: int, width: int) -> Rle | None:
+    """
+    Bring a segment as annotation files have it into compressed run lengths.
+
+    :param segment: COCO run lengths, compressed or as a list, or polygons; None for nothing.
+    :param height: of the frame in pixels.
+    :param width: of the frame in pixels.
+    :returns: compressed run lengths, whose size may be another than the frame's; None for nothing,
+        which polygons of less than three points are, too.
+    :raises ValueError: when it is nothing of the three, or its runs do not fill the frame.
+    """
+    if not segment:
+        return None
     if isinstance(segment, list):
-        segment = coco_mask.merge(coco_mask.frPyObjects(segment, height, width))
-    elif isinstance(segment['counts'], list):
-        segment = coco_mask.frPyObjects(segment, height, width)
-    return coco_mask.decode(segment)
+        return _fill(segment, height, width)
+    try:
+        rows, columns = map(int, segment['size'])
+        counts = segment['counts']
+        if isinstance(counts, list):
+            counts = coco_mask.frPyObjects(segment, rows, columns)['counts']
+        pixels = _pixels(counts)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _strange(segment) from error
+    if counts and (rows, columns) == (height, width) and pixels != height * width:
+        raise ValueError(
+            f'the run lengths of a segmentation do not add up to its size; expected '
+            f'{height * width} pixels, those of {width}x{height}')
+    return {'size': [rows, columns], 'counts': counts} if counts else None
+
+
+def _fill(polygons: list[Any], height: int, width: int) -> Rle | None:
+    """Compress what lies in polygons; None where none of them has three points."""
+    try:
+        outlines = [[float(value) for value in polygon] for polygon in polygons]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _strange(polygons) from error
+    # What is not a number is not within any bounds either.
+    if far := [value for each in outlines for value in each if not abs(value) <= _FAR]:
+        raise ValueError(f'a polygon has the coordinate {far[0]:g}; expected pixels of its frame')
+    # Annotation tools leave clicks and lines behind, which pycocotools takes for something else.
+    outlines = [outline for outline in outlines if len(outline) >= 6]
+    if not outlines:
+        return None
+    runs: Rle = coco_mask.merge(coco_mask.frPyObjects(outlines, height, width))
+    return runs
+
+
+def _strange(segment: Any) -> ValueError:
+    return ValueError(
+        f'a segmentation is {str(segment)[:60]}; expected run lengths (size, counts), polygons or '
+        f'null')
+
+
+def _pixels(counts: str | bytes) -> int:
+    """
+    Count the pixels of compressed run lengths, -1 where these are damaged.
+
+    pycocotools takes on trust that they fill the mask: where they do not, it shows what is in the
+    memory behind, or compares forever.
+    """
+    content = counts.encode() if isinstance(counts, str) else counts
+    digits = np.frombuffer(content, dtype=np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero((digits & 32) == 0)
+    if ((digits < 0) | (digits > 63)).any() or not len(ends) or ends[-1] != len(digits) - 1:
+        return -1
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts + 1
+    if lengths.max() > 7:  # of five bits; runs have 32
+        return -1
+    places = np.arange(len(digits)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((digits & 31) << 5 * places, starts)
+    runs -= np.where(digits[ends] & 16, 1 << 5 * lengths, 0)
+    # From the fourth on they are kept as differences to the one before the last.
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
+    return int(runs.sum()) if runs.min() >= 0 else -1

@@ -40,6 +40,32 @@ def test_a_folder(tmp_path):
     assert (track.class_id, track.score, track.masks) == (1, 1.0, (None, encode(MASK)))
 
 
+def test_videos_that_begin_with_the_same_frame_have_tracks_of_their_own(tmp_path):
+    content = document()
+    content['videos'][0]['file_names'] = ['3/0.png']
+    content['annotations'].insert(0, {
+        'id': 2, 'video_id': 7, 'category_id': 10, 'segmentations': [encode(~MASK)]})
+    one, other = read_ground_truth(write(tmp_path, content)).videos
+    assert one.files == other.files[:1] == (tmp_path / '3/0.png',)
+    assert [(track.class_id, track.masks) for track in one.tracks] == [(0, (encode(~MASK),))]
+    assert [(track.class_id, track.masks) for track in other.tracks] == [(1, (None, encode(MASK)))]
+    del content['annotations'][0]
+    one, other = read_ground_truth(write(tmp_path, content)).videos
+    assert (len(one.tracks), len(other.tracks)) == (0, 1)
+
+
+def test_crowds_are_no_objects(tmp_path):
+    content = document()
+    content['annotations'] += [
+        {'id': 5 + n, 'video_id': n, 'category_id': 10, 'iscrowd': 1,
+         'segmentations': [encode(~MASK), None]} for n in (3, 7)]
+    alone, video = read_ground_truth(write(tmp_path, content)).videos
+    assert (len(alone.tracks), len(video.tracks)) == (0, 1)
+    for each in (alone, video):
+        crowd, = each.crowds
+        assert (crowd.class_id, crowd.masks) == (0, (encode(~MASK), None))
+
+
 def test_a_file_with_frames_elsewhere(tmp_path):
     write(tmp_path, document(info={}))
     truth = read_ground_truth(tmp_path / 'annotations.json', '/frames')
@@ -74,6 +100,8 @@ def test_a_frame_of_another_size(tmp_path):
 @pytest.mark.parametrize(('segments', 'message'), [
     ([None], 'annotations 1 segmentations; expected as many'),
     ([None, encode(MASK.T)], 'size 4x6; expected 6x4'),
+    ([None, [['a'] * 6]], 'annotation 1: a segmentation is .*; expected run lengths'),
+    ([None, {'size': [4, 6], 'counts': [3, 4]}], 'annotation 1: .*expected 24 pixels'),
 ])
 def test_a_track_that_does_not_fit(tmp_path, segments, message):
     content = document()
@@ -93,4 +121,11 @@ def test_what_is_no_data_set(tmp_path):
     content = document()
     content['videos'][0]['file_names'] = []
     with pytest.raises(ValueError, match='video 7 has no frames'):
+        read_ground_truth(write(tmp_path, content))
+    content['annotations'][0].update(video_id=7, segmentations=[])
+    with pytest.raises(ValueError, match='annotations.json: video 7 has no frames'):
+        read_ground_truth(write(tmp_path, content))
+    content = document()
+    content['videos'][0]['id'] = 3
+    with pytest.raises(ValueError, match='annotations.json: several videos have the same id'):
         read_ground_truth(write(tmp_path, content))

@@ -21,6 +21,15 @@ def test_of_equally_sure_tracks_the_first_is_on_top(boxes):
     assert set(np.unique(video.segments)) == {1, 4}
 
 
+def test_void_lies_under_every_track(boxes):
+    video = paint(
+        [boxes((0, 0, 4, 4), None, score=0.1)], (2, 20, 20), background=7,
+        void=[boxes((2, 0, 4, 4), (0, 0, 2, 2)), boxes((4, 0, 4, 4), None)])
+    assert video.classes == {1: 0, 2: 7}
+    assert video.segments[:, 0, :10].tolist() == [
+        [1, 1, 1, 1, 0, 0, 0, 0, 2, 2], [0, 0, 2, 2, 2, 2, 2, 2, 2, 2]]
+
+
 def test_pairs_are_counted_frame_by_frame():
     truth = PanopticVideo(np.array([[[0, 9, 9]], [[5, 5, 9]]]), {9: 0, 5: 1})
     found = PanopticVideo(np.array([[[2, 2, 0]], [[2, 0, 2]]]), {2: 0})

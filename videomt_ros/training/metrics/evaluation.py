@@ -4,6 +4,10 @@ All the metrics of a data set, video by video and then together.
 The panoptic and semantic ones want one value a pixel: the tracks are painted over each other by
 score, and what is left is a stuff class of its own, the background, which takes part in each of
 them as any class does (as in the mIoU of PASCAL VOC).
+
+What is found in a crowd (`iscrowd`), where nobody told the objects apart, is neither right nor
+wrong: average precision passes over predictions there, and HOTA, IDF1 and the id switches over
+masks there; to the panoptic and semantic metrics a crowd's pixels are void.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import numpy as np
 
 from .ground_truth import AnnotatedVideo
 from .miou import confusion, mean_iou, MeanIou
-from .overlap import count_overlaps
+from .overlap import count_overlaps, without_crowds
 from .panoptic import paint
 from .stq import associations, segmentation_and_tracking_quality, Stq
 from .track_ap import average_precision, ClassMatches, match_tracks, TrackAp
@@ -84,14 +88,16 @@ def measure(
     """
     frames = len(video.files)
     sure = at_least(tracks, min_score)
-    overlaps = count_overlaps(video.tracks, tracks, frames)
+    overlaps, crowds = (
+        count_overlaps(each, tracks, frames) for each in (video.tracks, video.crowds))
     shape = (frames, video.height, video.width)
-    truth, found = (paint(each, shape, num_classes) for each in (video.tracks, sure))
+    truth = paint(video.tracks, shape, num_classes, void=video.crowds)
+    found = paint(sure, shape, num_classes)
     truth_map, found_map = truth.class_map(), found.class_map()
     classes = num_classes + 1  # and the background
     return VideoMeasures(
-        match_tracks(overlaps),
-        follow(overlaps.select(
+        match_tracks(overlaps, crowds),
+        follow(without_crowds(overlaps, crowds).select(
             np.arange(len(video.tracks)), overlaps.found_scores >= min_score)),
         count_windows(truth, found, classes),
         associations(truth, found, range(num_classes)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from .tracks import compressed, ScoredTrack
 from ..config import DataSource
-from ..data import read_picture, read_source
+from ..data import read_picture, read_source, Track, Video
 
 FILE = 'annotations.json'
 
@@ -27,6 +27,8 @@ class AnnotatedVideo:
     :param height: of the frames in pixels.
     :param width: of the frames in pixels.
     :param tracks: its objects, with T masks each.
+    :param crowds: regions with objects that nobody told apart (`iscrowd`), as tracks: what is
+        found in them is neither right nor wrong.
     """
 
     video_id: int
@@ -34,6 +36,7 @@ class AnnotatedVideo:
     height: int
     width: int
     tracks: tuple[ScoredTrack, ...]
+    crowds: tuple[ScoredTrack, ...] = field(default=(), kw_only=True)
 
     def frames(self) -> Iterator[np.ndarray]:
         """
@@ -78,36 +81,32 @@ def read_ground_truth(path: str | Path, images: str = '') -> GroundTruth:
     path = Path(path)
     if path.is_dir():
         path = path / FILE
-    names, annotated = read_source(DataSource(str(path), images))
-    # What training does not need and the reader so does not give: ids, rate, empty videos.
+    names, found = read_source(DataSource(str(path), images), everything=True)
+    # What training does not need and the reader so does not give: the categories' ids, the rate.
     content = json.loads(path.read_text(encoding='utf-8'))
     if 'videos' not in content:
         raise ValueError(f'{path}: has images and no videos; expected YouTube-VIS JSON')
-    by_file = {video.files[0]: video for video in annotated}
-    root = Path(images) if images else path.parent
-    videos = []
-    for record in content['videos']:
-        files = tuple(root / name for name in record['file_names'])
-        if not files:
-            raise ValueError(f'{path}: video {record["id"]} has no frames; expected at least one')
-        known = by_file.get(files[0])
-        tracks = () if known is None else tuple(
-            _track(track.label, track.segments, record, path) for track in known.tracks)
-        videos.append(AnnotatedVideo(
-            record['id'], files, record['height'], record['width'], tracks))
+    if len({video.video_id for video in found}) < len(found):
+        raise ValueError(f'{path}: several videos have the same id; expected one for each')
+    videos = tuple(
+        AnnotatedVideo(
+            video.video_id, video.files, video.height, video.width,
+            tuple(_track(track, video, path) for track in video.tracks),
+            crowds=tuple(_track(track, video, path) for track in video.crowds))
+        for video in found)
     return GroundTruth(
-        path, names, tuple(sorted(category['id'] for category in content['categories'])),
-        tuple(videos), _rate(content))
+        path, names, tuple(sorted(category['id'] for category in content['categories'])), videos,
+        _rate(content))
 
 
-def _track(
-    label: int, segments: tuple[Any, ...], video: Mapping[str, Any], path: Path,
-) -> ScoredTrack:
+def _track(track: Track, video: Video, path: Path) -> ScoredTrack:
     try:
         return ScoredTrack(
-            label, tuple(compressed(s, video['height'], video['width']) for s in segments))
+            track.label, tuple(compressed(s, video.height, video.width) for s in track.segments))
     except ValueError as error:
-        raise ValueError(f'{path}: video {video["id"]}: {error}') from error
+        raise ValueError(
+            f'{path}: video {video.video_id}: annotation {track.annotation_id!r}: {error}'
+        ) from error
 
 
 def _rate(content: Mapping[str, Any]) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from .tracks import ScoredTrack
+
+_HALF = 0.5  # intersection over union that finds an object; share of a mask that lies in a crowd
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,31 @@ class Overlaps:
             self.truth_areas.sum(axis=0)[:, None] + self.found_areas.sum(axis=0)[None] - common)
         shares: np.ndarray = common / np.maximum(either, 1)
         return shares
+
+    def covered(self) -> np.ndarray:
+        """Give (G, D) the share of each whole predicted track that lies in each annotated one."""
+        areas = self.found_areas.sum(axis=0)
+        shares: np.ndarray = self.common.sum(axis=0) / np.maximum(areas, 1)
+        return shares
+
+
+def without_crowds(overlaps: Overlaps, crowds: Overlaps) -> Overlaps:
+    """
+    Leave out the predicted masks that lie in crowds.
+
+    As `trackeval` does with the regions to ignore of KITTI MOTS, whatever the class: in each frame
+    those masks go that find no object and lie by more than half in a crowd.
+
+    :param overlaps: of all annotated objects and predicted tracks.
+    :param crowds: of the crowds, in place of the objects, and the same predicted tracks.
+    :returns: the counts as if these masks had not been predicted.
+    """
+    share = crowds.common / np.maximum(crowds.found_areas, 1)[:, None]
+    finds = (overlaps.frame_iou() >= _HALF).any(axis=1)
+    gone = (share > _HALF).any(axis=1) & ~finds  # (T, D)
+    return replace(
+        overlaps, found_areas=np.where(gone, 0, overlaps.found_areas),
+        common=np.where(gone[:, None], 0, overlaps.common))
 
 
 def count_overlaps(

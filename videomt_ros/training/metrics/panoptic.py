@@ -53,6 +53,7 @@ class PanopticVideo:
 
 def paint(
     tracks: Sequence[ScoredTrack], shape: tuple[int, int, int], background: int,
+    void: Sequence[ScoredTrack] = (),
 ) -> PanopticVideo:
     """
     Make the map of a video of its tracks.
@@ -62,14 +63,17 @@ def paint(
     :param tracks: with masks of T frames each.
     :param shape: (T, H, W).
     :param background: class index of the segment that is made of all that no track covers.
+    :param void: regions, with masks of T frames each, that are void where no track covers them.
     :returns: segments 1 and up in the order of the tracks, then the background.
     """
     rest = len(tracks) + 1
     segments = np.full(shape, rest, dtype=np.min_scalar_type(rest))
-    for i in sorted(range(len(tracks)), key=lambda i: (tracks[i].score, -i)):
-        for frame, mask in zip(segments, tracks[i].masks, strict=True):
+    order = sorted(range(len(tracks)), key=lambda i: (tracks[i].score, -i))
+    layers = [(0, region) for region in void] + [(i + 1, tracks[i]) for i in order]
+    for number, track in layers:
+        for frame, mask in zip(segments, track.masks, strict=True):
             if mask is not None:
-                frame[coco_mask.decode(mask) > 0] = i + 1
+                frame[coco_mask.decode(mask) > 0] = number
     return PanopticVideo(
         segments, {**{i + 1: track.class_id for i, track in enumerate(tracks)}, rest: background})
 

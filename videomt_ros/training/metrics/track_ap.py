@@ -6,6 +6,11 @@ masks: of each class the predictions of all videos are put in the order of their
 the best annotated track of its video that no better prediction has taken, if they overlap enough.
 Precision, made monotonous, is averaged over 101 levels of recall and the thresholds .50:.05:.95.
 Objects of all sizes count alike.
+
+A prediction that finds no object and lies in a crowd of its class is neither right nor wrong. It
+does, as in COCO, when its share in the crowd, intersection over its own area, reaches the
+threshold. The benchmark's script takes intersection over union there, too, which for one object
+out of a crowd hardly ever does.
 """
 
 from __future__ import annotations
@@ -29,11 +34,13 @@ class ClassMatches:
 
     :param scores: (d,) best first.
     :param hits: (10, d) whether each found an object, by threshold.
+    :param ignored: (10, d) whether each found none and lies in a crowd.
     :param objects: number of annotated tracks.
     """
 
     scores: np.ndarray
     hits: np.ndarray
+    ignored: np.ndarray
     objects: int
 
 
@@ -69,11 +76,13 @@ class TrackAp:
     per_class: Mapping[int, ApScores]
 
 
-def match_tracks(overlaps: Overlaps) -> dict[int, ClassMatches]:
+def match_tracks(overlaps: Overlaps, crowds: Overlaps | None = None) -> dict[int, ClassMatches]:
     """
     Match the predictions of one video.
 
     :param overlaps: of all its tracks.
+    :param crowds: of its crowds, in place of the objects, and the same predicted tracks; None
+        where there are none.
     :returns: for each class that is annotated or predicted what became of the predictions.
     """
     matches = {}
@@ -81,9 +90,12 @@ def match_tracks(overlaps: Overlaps) -> dict[int, ClassMatches]:
         these = overlaps.of_class(class_id)
         order = np.argsort(-these.found_scores, kind='stable')[:_MOST]
         share = these.track_iou()[:, order]
-        matches[class_id] = ClassMatches(
-            these.found_scores[order], np.stack([_greedy(share, at) for at in THRESHOLDS]),
-            len(share))
+        hits = np.stack([_greedy(share, at) for at in THRESHOLDS])
+        ignored = np.zeros_like(hits)
+        if crowds is not None:
+            covered = crowds.of_class(class_id).covered()[:, order].max(axis=0, initial=0)
+            ignored = ~hits & (covered >= THRESHOLDS[:, None])
+        matches[class_id] = ClassMatches(these.found_scores[order], hits, ignored, len(share))
     return matches
 
 
@@ -123,9 +135,11 @@ def _greedy(share: np.ndarray, threshold: float) -> np.ndarray:
 def _class_scores(parts: list[ClassMatches]) -> ApScores:
     objects = sum(part.objects for part in parts)
     scores = np.concatenate([part.scores for part in parts])
-    hits = np.concatenate([part.hits for part in parts], axis=1)
-    hits = hits[:, np.argsort(-scores, kind='stable')]
-    precision = np.array([_precision(row, objects) for row in hits])
+    order = np.argsort(-scores, kind='stable')
+    hits = np.concatenate([part.hits for part in parts], axis=1)[:, order]
+    counted = ~np.concatenate([part.ignored for part in parts], axis=1)[:, order]
+    precision = np.array([
+        _precision(row[these], objects) for row, these in zip(hits, counted, strict=True)])
     recall = [sum(part.hits[:, :most].sum() for part in parts) / (objects * len(THRESHOLDS))
               for most in (1, 10)]
     return ApScores(

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pycocotools import mask as coco_mask
-
+from ..data import as_rle
 from ..run_lengths import Rle
 
 
@@ -34,28 +33,17 @@ def compressed(segment: Any, height: int, width: int) -> Rle | None:
     :param segment: COCO run lengths, compressed or as a list, or polygons; None for nothing.
     :param height: of the frame in pixels.
     :param width: of the frame in pixels.
-    :returns: compressed run lengths; None for nothing.
-    :raises ValueError: when it is of another frame size or nothing of the three.
+    :returns: compressed run lengths; None for nothing, which polygons of less than three points
+        are, too.
+    :raises ValueError: when it is of another frame size, nothing of the three, or damaged.
     """
-    if not segment:
-        return None
-    try:
-        if isinstance(segment, list):
-            segment = coco_mask.merge(coco_mask.frPyObjects(segment, height, width))
-        elif isinstance(segment['counts'], list):
-            segment = coco_mask.frPyObjects(segment, *segment['size'])
-        size, counts = tuple(segment['size']), segment['counts']
-        if not isinstance(counts, (str, bytes)):
-            raise TypeError(f'counts are {counts!r}')
-    except (KeyError, TypeError, IndexError) as error:
+    runs = as_rle(segment, height, width)
+    if runs is not None and runs['size'] != [height, width]:
+        rows, columns = runs['size']
         raise ValueError(
-            f'a segmentation is {str(segment)[:60]}; expected run lengths (size, counts), '
-            f'polygons or null') from error
-    if size != (height, width):
-        raise ValueError(
-            f'a segmentation has the size {size[1]}x{size[0]}; expected {width}x{height}, that of '
+            f'a segmentation has the size {columns}x{rows}; expected {width}x{height}, that of '
             f'its video')
-    return {'size': [height, width], 'counts': counts}
+    return runs
 
 
 def at_least(tracks: Iterable[ScoredTrack], score: float) -> list[ScoredTrack]:
