@@ -12,6 +12,7 @@ from videomt_ros.network import Preprocessing
 from videomt_ros.training import data
 from videomt_ros.training.config import ConfigError, DataSource
 from videomt_ros.training.data import ClipBatches, collate, read_source, read_sources
+from videomt_ros.training.run_lengths import as_rle
 
 PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -70,8 +71,8 @@ def test_coco_files_hold_masks_in_three_ways(tmp_path, encode, tolerance):
     assert names == NAMES and all(video.still and len(video.files) == 1 for video in found)
     for video, other in zip(found, reference, strict=True):
         for track, expected in zip(video.tracks, other.tracks, strict=True):
-            mask = coco_mask.decode(data.as_rle(track.segments[0], 64, 96))
-            wanted = coco_mask.decode(data.as_rle(expected.segments[0], 64, 96))
+            mask = coco_mask.decode(as_rle(track.segments[0], 64, 96))
+            wanted = coco_mask.decode(as_rle(expected.segments[0], 64, 96))
             assert mask.shape == (64, 96) and wanted.sum() > 150
             assert (mask != wanted).sum() <= tolerance
 

@@ -9,7 +9,8 @@ import torch
 from toy import config, counts, rle, stage, write_json
 from videomt_ros.network import Preprocessing
 from videomt_ros.training.config import ConfigError, DataSource
-from videomt_ros.training.data import as_rle, ClipBatches, read_sources
+from videomt_ros.training.data import ClipBatches, read_sources
+from videomt_ros.training.run_lengths import as_rle
 
 TRIANGLE = [10.0, 10.0, 40.0, 10.0, 40.0, 40.0]
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..data import as_rle
-from ..run_lengths import Rle
+from ..run_lengths import as_rle, Rle
 
 
 @dataclass(frozen=True)
