@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
-from videomt_ros.perception import FrameResult, Instance, TrackState
+from videomt_ros.network import load_network
+from videomt_ros.perception import FrameResult, Instance, TrackState, VideoSegmenter
+from videomt_ros.perception.engines import EngineChoice
+from videomt_ros.share import share_directory
+from videomt_ros.tools.bags.frames import recorded_frames
 from videomt_ros.tools.benching.agreement import Agreement, compare, Picture
+from videomt_ros.tools.benching.machine import knows_bf16
 
 
 def picture(rows, **classes):
@@ -62,3 +67,20 @@ def test_a_picture_of_a_result_has_track_ids():
 def test_runs_of_different_length_are_refused():
     with pytest.raises(ValueError, match='argument 2 is shorter'):
         compare([picture(['0'])], [])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not knows_bf16(), reason='the CPU has no instructions for bf16')
+def test_bf16_tracks_the_whole_recording_of_the_demo_as_fp32_does():
+    frames = list(recorded_frames(share_directory() / 'demo' / 'drive'))
+    assert len(frames) == 80
+    network = load_network()
+
+    def pictures(precision):
+        segmenter = VideoSegmenter(
+            network, engine=EngineChoice('openvino', precision).make(network))
+        return [Picture.of(segmenter.process_many({'': frame})['']) for frame in frames]
+
+    found = compare(pictures('fp32'), pictures('bf16'))
+    assert found.all_tracks and found.tracks >= 5, found
+    assert found.equal_pixels > 0.99
