@@ -90,8 +90,8 @@ def test_the_recording_is_of_a_scene_that_no_training_saw():
     # Another processor may round a few values in another way.
     picture = images[0].data.reshape(240, 320, 3).astype(int)
     assert (picture != scene[0].rgb).mean() < 0.01
-    np.testing.assert_allclose(
-        depths[0].data.view('<u2').reshape(240, 320) / 1000.0, scene[0].depth, atol=0.001)
+    depth = depths[0].data.view('<u2').reshape(240, 320) / 1000.0
+    assert (np.abs(depth - scene[0].depth) > 0.001).mean() < 0.01
     assert {tuple(info.k) for info in recorded['/camera/camera_info']} == {
         tuple(scene[0].camera_matrix.ravel())}
     mount, optical = (pose_of(entry) for entry in recorded['/tf_static'][0].transforms)

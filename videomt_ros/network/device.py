@@ -23,4 +23,9 @@ def find_device(name: str | torch.device) -> torch.device:
             f'knows') from error
     if device.type == 'cuda' and (device.index or 0) >= (count := torch.cuda.device_count()):
         raise ValueError(f'device is {str(name)!r}; this PyTorch finds {count} CUDA devices')
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'device is {str(name)!r}; PyTorch cannot use it: {reason}') from error
     return device

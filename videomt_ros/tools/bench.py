@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, product
+from itertools import islice
 import json
 from pathlib import Path
 import sys
@@ -115,32 +115,32 @@ def _subjects(arguments: argparse.Namespace, folder: Path) -> Iterator[Subject]:
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     height, width = arguments.frame
     names = arguments.networks or ([EMBEDDED, *SIZES] if device == 'cuda' else [EMBEDDED, 'S'])
-    # What the embedded network sees is up to the recording.
-    for size, objects in chain.from_iterable(
-            product([name], [0] if name == EMBEDDED else arguments.objects) for name in names):
-        engines = arguments.engines or (_ON_CUDA if device == 'cuda' else _ON_CPU)
-        name = size
-        if size == EMBEDDED:
-            bag = Path(arguments.bag or share_directory() / 'demo' / 'drive')
-            frames = [
-                frame._replace(frame=cv2.resize(frame.frame, (width, height)))
-                for frame in islice(recorded_frames(bag), _RECORDED_FRAMES)]
-            if not frames:
-                raise BagError(f'{bag}: holds no picture; expected some of one camera')
-            network, clip = load_network(arguments.checkpoint), len(frames) - len(frames) // 4
-        else:
-            frames = drawn_frames(height, width, _DRAWN_FRAMES)
-            network, clip = make_puppet(size, objects), _DRAWN_FRAMES // 2
-            if size != 'S' and engines is _ON_CPU:
-                engines = _ON_CPU_LARGE
-            if len(arguments.objects) > 1:
-                name = f'{size}, {objects} objects'
-        if device == 'cpu' and not arguments.engines and not knows_bf16():
-            engines = [each for each in engines if each[1] != 'bf16']
-        network.save_pretrained(folder / name)
-        yield Subject(
-            name, str(folder / name), frames, clip, arguments.rounds, engines, device)
-        del network
+    for size in names:
+        # What the embedded network sees is up to the recording.
+        for objects in arguments.objects if size != EMBEDDED else [0]:
+            engines = arguments.engines or (_ON_CUDA if device == 'cuda' else _ON_CPU)
+            name = size
+            if size == EMBEDDED:
+                bag = Path(arguments.bag or share_directory() / 'demo' / 'drive')
+                frames = [
+                    frame._replace(frame=cv2.resize(frame.frame, (width, height)))
+                    for frame in islice(recorded_frames(bag), _RECORDED_FRAMES)]
+                if not frames:
+                    raise BagError(f'{bag}: holds no picture; expected some of one camera')
+                network, clip = load_network(arguments.checkpoint), len(frames) - len(frames) // 4
+            else:
+                frames = drawn_frames(height, width, _DRAWN_FRAMES)
+                network, clip = make_puppet(size, objects), _DRAWN_FRAMES // 2
+                if size != 'S' and engines is _ON_CPU:
+                    engines = _ON_CPU_LARGE
+                if len(arguments.objects) > 1:
+                    name = f'{size}, {objects} objects'
+            if device == 'cpu' and not arguments.engines and not knows_bf16():
+                engines = [each for each in engines if each[1] != 'bf16']
+            network.save_pretrained(folder / name)
+            yield Subject(
+                name, str(folder / name), frames, clip, arguments.rounds, engines, device)
+            del network
 
 
 def _engine(text: str) -> tuple[str, str]:

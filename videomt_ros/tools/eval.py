@@ -64,9 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in (arguments.json, arguments.save_predictions):
             if path is not None and not path.absolute().parent.is_dir():
                 raise OSError(f'{path}: its folder does not exist')  # rather now than at the end
-        report, save = _evaluate(arguments)
+        report, truth, found = _evaluate(arguments)
         _print_report(report)  # whatever becomes of the files
-        save()
+        if arguments.save_predictions is not None:
+            from ..training.metrics import write_results
+            write_results(arguments.save_predictions, truth, found)
         if arguments.json is not None:
             arguments.json.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
     except ModuleNotFoundError as error:
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'videomt_eval: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('videomt_eval: stopped; nothing was written', file=sys.stderr)
+        print('videomt_eval: stopped', file=sys.stderr)
         return 130
     return 0
 
@@ -151,8 +153,9 @@ def _rate(text: str) -> float:
     return value
 
 
-def _evaluate(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[], None]]:
-    """Do the work; gives what goes into the JSON file, and what saves the predictions."""
+def _evaluate(
+        arguments: argparse.Namespace) -> tuple[dict[str, Any], GroundTruth, dict[int, Any]]:
+    """Do the work; gives what goes into the JSON file, the truth, and the tracks by video."""
     # Imported late, so that --help works without the optional packages.
     from .recorded_truth import is_recording, of_recording
     from ..training import metrics
@@ -185,11 +188,6 @@ def _evaluate(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[
             measures.append(metrics.measure(
                 video, prediction.tracks, classes, min_score))
             progress.update(task, completed=sum(len(each.files) for each in videos[:number]))
-
-    def save() -> None:
-        if arguments.save_predictions is not None:
-            metrics.write_results(arguments.save_predictions, truth, found)
-
     return {
         **metrics.as_json(metrics.summarise(measures, classes, fps), truth.class_names),
         **_origin(arguments),
@@ -203,7 +201,7 @@ def _evaluate(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[
         'versions': {
             'videomt_ros': __version__, 'python': platform.python_version(),
             **{name: version(name) for name in ('torch', 'numpy', 'trackeval', 'pycocotools')}},
-    }, save
+    }, truth, found
 
 
 def _of_network(arguments: argparse.Namespace, truth: GroundTruth, fps: float) -> _Predictor:

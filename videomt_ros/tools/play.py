@@ -7,6 +7,7 @@ Messages go out as they were recorded, byte for byte, in their recorded rhythm.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Sequence
 import importlib
 import os
@@ -63,7 +64,8 @@ class Player(Node):
         :param rate: how much faster than recorded, 1 is as recorded.
         :returns: the number of published messages.
         """
-        count, began, first, last = 0, time.monotonic(), None, 0
+        counts: Counter[str] = Counter()
+        began, first, last = time.monotonic(), None, 0
         for connection, stamp, content in messages:
             first = stamp if first is None else first
             last = max(last, stamp)
@@ -76,9 +78,10 @@ class Player(Node):
                 message.clock.sec, message.clock.nanosec = divmod(stamp, NANOSECONDS)
                 self.clock_topic.publish(message)
             self.topics[connection.topic].publish(content)
-            count += 1
-        self._pause = pause_after((last - (first or 0)) / (NANOSECONDS * rate), count)
-        return count
+            counts[connection.topic] += 1
+        self._pause = pause_after(
+            (last - (first or 0)) / (NANOSECONDS * rate), max(counts.values(), default=0))
+        return counts.total()
 
     def rest(self) -> None:
         """Wait as long as it takes until what was played may begin again."""
@@ -109,7 +112,7 @@ def pause_after(span: float, count: int) -> float:
     Find the time between the last message of a round and the first of the next.
 
     :param span: seconds from the first message of a round to its last.
-    :param count: messages in it.
+    :param count: messages of its busiest topic in it.
     :returns: seconds: their mean distance, or more where the round would be too short.
     """
     return max(span / max(count - 1, 1), _SHORTEST_ROUND - span)

@@ -209,7 +209,10 @@ class Trainer:
         }
         try:
             torch.save(saved, path.with_suffix('.new'))
-        except RuntimeError as error:  # as PyTorch reports a full disk
+        except RuntimeError as error:
+            if 'inline_container' not in str(error):  # where PyTorch writes
+                raise
+            path.with_suffix('.new').unlink(missing_ok=True)
             raise OSError(f'{path}: cannot be written: {str(error).splitlines()[0]}') from error
         os.replace(path.with_suffix('.new'), path)
 

@@ -42,3 +42,4 @@ def test_a_lock_that_cannot_be_written_is_told_in_one_line(drive, tmp_path, bag)
                         f'File too large\n')
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob('*.work'))

@@ -110,7 +110,7 @@ def test_polygons_are_a_truth_too(drive, kit, tmp_path, bag):
                 each['segmentations'][place] = [  # two halves, one above the other
                     [left, top, right, top, right, middle, left, middle],
                     [left, middle, right, middle, right, bottom, left, bottom]]
-    truth['annotations'][1]['segmentations'][-1] = []
+    truth['annotations'][1]['segmentations'][-2:] = [[], [[1, 2, 3, 4]]]  # no polygon
     (tmp_path / 'truth.json').write_text(json.dumps(truth))
     code, _, _ = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
                      tmp_path / 'truth.json', '--max-lost', '0.1')
@@ -135,9 +135,8 @@ def replace(segment, place=0):
     (lambda truth: truth['videos'][0].update(file_names=[5] * 24),
      'is no truth in the layout of YouTube-VIS'),
     *((replace(segment, 3), f'annotation 1 has {shown} in frame 3; expected run lengths (size '
-       'and counts), polygons of at least three points, or null') for segment, shown in (
-        ('here', 'here'), (5, '5'), ([[1, 2, 3, 4]], '[[1, 2, 3, 4]]'),
-        ([1, 2, 3, 4, 5, 6], '[1, 2, 3, 4, 5, 6]'), ([[1, 2, 3, 4, 5]], '[[1, 2, 3, 4, 5]]'),
+       'and counts), polygons or null') for segment, shown in (
+        ('here', 'here'), (5, '5'), ([1, 2, 3, 4, 5, 6], '[1, 2, 3, 4, 5, 6]'),
         ([[1, 2, 3, 4, 5, 1e12]], '[[1, 2, 3, 4, 5, 1000000000000.0]]'),
         ([[1, 2, 3, 4, 5, float('nan')]], '[[1, 2, 3, 4, 5, nan]]'),
         ({'counts': [96 * 128]}, "{'counts': [12288]}"),
@@ -170,6 +169,8 @@ def test_a_truth_that_takes_pycocotools_says_so_before_the_work(
 
 @pytest.mark.parametrize(('change', 'sentence'), [
     (replace({'size': [96, 128], 'counts': 'no run lengths'}),
+     'annotation 1 has a mask in frame 0 that cannot be read: '),
+    (replace({'size': [96, 128], 'counts': '52'}),
      'annotation 1 has a mask in frame 0 that cannot be read: '),
     (lambda truth: truth['videos'][0].update(length=23),
      'video 7 has 23 frames, but 24 of /camera/image_raw were processed; expected as many'),

@@ -72,6 +72,7 @@ def test_runs_of_different_length_are_refused():
 @pytest.mark.slow
 @pytest.mark.skipif(not knows_bf16(), reason='the CPU has no instructions for bf16')
 def test_bf16_tracks_the_whole_recording_of_the_demo_as_fp32_does():
+    pytest.importorskip('openvino')
     frames = list(recorded_frames(share_directory() / 'demo' / 'drive'))
     assert len(frames) == 80
     network = load_network()

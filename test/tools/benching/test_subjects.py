@@ -1,6 +1,7 @@
 """What int8 is calibrated on, and what becomes of it where that cannot be done."""
 
 import numpy as np
+import pytest
 from videomt_ros.perception import FrameInput
 from videomt_ros.perception.engines import EngineError
 from videomt_ros.tools.benching import subjects
@@ -23,6 +24,7 @@ def test_int8_is_calibrated_on_frames_that_it_is_not_judged_by(monkeypatch):
 
 
 def test_a_recording_that_is_too_short_to_calibrate_with_costs_int8_alone():
+    pytest.importorskip('nncf')
     picture = np.zeros((96, 128, 3), np.uint8)
     found = subjects.measure(subjects.Subject(
         'embedded', None, [FrameInput(picture, 0.0)], clip=1, rounds=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 import fcntl
 import hashlib
@@ -294,15 +295,20 @@ class _Work:
         except BlockingIOError:
             self._lock.close()
             raise BagError(f'{folder} is in use by another videomt_bag') from None
-        with one_sentence(folder / 'lock'):
-            self._lock.truncate(0)
-            self._lock.write(f'{os.getpid()}\n')  # for whoever wonders who it is
-            self._lock.flush()
-        if fresh:
-            for each in folder.glob('journal.sqlite*'):
-                with one_sentence(each):
+        self.keep = self.journal.exists() and not fresh
+        try:
+            with one_sentence(folder / 'lock'):
+                self._lock.truncate(0)
+                self._lock.write(f'{os.getpid()}\n')  # for whoever wonders who it is
+                self._lock.flush()
+                for each in folder.glob('journal.sqlite*') if fresh else ():
                     each.unlink()
-        self.keep = self.journal.exists()
+        except BagError:
+            with suppress(OSError):  # which tries to write once more
+                self._lock.close()
+            if not self.keep:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def __enter__(self) -> _Work:
         return self

@@ -17,7 +17,6 @@ from .journal import Journal
 from .record import FrameRecord
 
 _SAME = 0.5  # intersection over union from which on a track shows an object (CLEAR MOT)
-_FAR = 1e5  # no picture is as large; polygons that reach further would take all memory
 
 
 @dataclass(frozen=True)
@@ -140,18 +139,32 @@ class Truth:
             raise BagError(f'{self.path}: annotation {number} has {len(segments)} segmentations, '
                            f'but video {video} has {length} frames; expected one for each')
         for place, segment in enumerate(segments):
-            if segment and not _is_mask(segment):
+            if segment and not self._is_mask(segment):
                 raise BagError(
                     f'{self.path}: annotation {number} has {str(segment)[:60]} in frame {place}; '
-                    f'expected run lengths (size and counts), polygons of at least three points, '
-                    f'or null')
-            if segment and not _is_plain(segment):
-                try:
-                    import pycocotools.mask  # noqa: F401
-                except ImportError:
-                    raise BagError(
-                        f'{self.path} has compressed run lengths or polygons; to read them takes '
-                        f'pycocotools: pip install pycocotools') from None
+                    f'expected run lengths (size and counts), polygons or null')
+
+    def _is_mask(self, segment: Any) -> bool:
+        """Tell masks from all else, as far as it shows without their frame."""
+        try:
+            if _is_plain(segment):
+                (height, width), counts = segment['size'], segment['counts']
+                return sum(counts) == height * width and all(
+                    isinstance(count, int) and count >= 0 for count in counts)
+            self._as_rle(segment, 1, 1)  # whatever the frame is
+        except (KeyError, TypeError, ValueError):
+            return False
+        return True
+
+    def _as_rle(self, segment: Any, height: int, width: int) -> Any:
+        try:
+            import pycocotools.mask  # noqa: F401
+            from videomt_ros.training.run_lengths import as_rle
+        except ImportError:
+            raise BagError(
+                f'{self.path} has compressed run lengths or polygons; to read them takes '
+                f'pycocotools: pip install pycocotools') from None
+        return as_rle(segment, height, width)
 
     def _mask(
         self, number: int, place: int, segment: Any, record: FrameRecord,
@@ -166,31 +179,15 @@ class Truth:
                                f'has {record.width}x{record.height}')
         if _is_plain(segment):
             return decode_runs(np.array(segment['counts']), record.width, record.height).T
-        from pycocotools import mask as coder
         try:
-            runs = segment if isinstance(segment, dict) else coder.merge(
-                coder.frPyObjects(segment, record.height, record.width))
-            return np.asarray(coder.decode(runs), dtype=bool)
+            runs = self._as_rle(segment, record.height, record.width)
         except ValueError as error:
             raise BagError(f'{self.path}: annotation {number} has a mask in frame {place} that '
                            f'cannot be read: {error}') from error
-
-
-def _is_mask(segment: Any) -> bool:
-    """Tell run lengths and polygons from all else, as far as it shows without decoding."""
-    try:
-        if isinstance(segment, dict):
-            (height, width), counts = segment['size'], segment['counts']
-            if isinstance(counts, str):
-                return isinstance(height, int) and isinstance(width, int)
-            return all(isinstance(count, int) and count >= 0 for count in counts) and (
-                sum(counts) == height * width)
-        # pycocotools would take four numbers for a box.
-        return isinstance(segment, list) and all(
-            len(polygon) >= 6 and len(polygon) % 2 == 0
-            and all(-_FAR < value < _FAR for value in polygon) for polygon in segment)
-    except (KeyError, TypeError, ValueError):
-        return False
+        if runs is None:  # polygons of less than three points
+            return None
+        from pycocotools.mask import decode
+        return np.asarray(decode(runs), dtype=bool)
 
 
 def _is_plain(segment: Any) -> bool:
