@@ -13,8 +13,8 @@ import shutil
 import time
 from types import TracebackType
 
-import torch
 from videomt_ros.network import CheckpointError
+from videomt_ros.network.device import find_device
 from videomt_ros.perception.ahead import AheadSegmenter
 
 from .cameras import Camera, find_cameras
@@ -109,14 +109,12 @@ def load_segmenter(settings: Settings) -> AheadSegmenter:
     :returns: a segmenter that has seen nothing.
     :raises BagError: when weights or settings cannot be used.
     """
-    device = settings.device
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    # Batches of frames fill a GPU as well as an engine does that takes one frame at a time.
-    engine = 'eager' if settings.engine == 'auto' and device != 'cpu' else settings.engine
     try:
+        device = find_device(settings.device)
+        # Batches of frames fill a GPU as well as an engine does that takes one frame at a time.
+        engine = 'eager' if settings.engine == 'auto' and device.type != 'cpu' else settings.engine
         segmenter = AheadSegmenter.from_pretrained(
-            settings.checkpoint, device=device, precision=settings.precision, engine=engine,
+            settings.checkpoint, device=str(device), precision=settings.precision, engine=engine,
             **settings.tracking)
     except (CheckpointError, ValueError, OSError, RuntimeError) as error:
         raise BagError(str(error).splitlines()[0]) from error
