@@ -1,5 +1,7 @@
 """What masks have in common, how far they are apart, and what that says of tracks."""
 
+import time
+
 import numpy as np
 import pytest
 from videomt_ros.perception.matching import (
@@ -28,6 +30,16 @@ def test_shares_of_the_union_and_of_the_smaller_of_two_masks():
     wanted = [[(x & y).sum() / max(1, min(x.sum(), y.sum())) for y in b] for x in a]
     np.testing.assert_allclose(shares_of_smaller(common, *sizes), wanted, atol=1e-6)
     assert common_pixels(a[:0], b).shape == (0, 20)
+    np.testing.assert_array_equal(common_pixels(a[:9], b[:9]), common[:9, :9])
+
+
+def test_no_thread_waits_at_full_speed_for_more_masks_to_count():
+    masks = np.random.default_rng(0).random((50, 160 * 160)) < 0.3
+    for _ in range(3):
+        common_pixels(masks, masks)
+    before = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - before < 0.05
 
 
 def test_distances_are_between_centres_in_diagonals():

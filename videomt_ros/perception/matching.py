@@ -48,6 +48,10 @@ _ONE_PLACE = 0.5
 # last showed is larger by this, which is more than masks wobble from frame to frame.
 _BETTER = 0.1
 
+# Multiplications that OpenBLAS does in the calling thread, and the pixels below which parts of so
+# many are slower than a product of PyTorch's, whose threads go to sleep.
+_IN_ONE_THREAD, _LEAST_PART = 2 ** 18, 512
+
 
 @dataclass(frozen=True, eq=False)
 class Sightings:
@@ -136,9 +140,13 @@ def common_pixels(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _sums(masks: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Add up weights (m, p) over the pixels of masks (n, p), to (n, m) float32."""
+    # No product may wake OpenBLAS's threads: they wait for each other (see _TILE_ROWS in
+    # upsample.py), and then, at full speed, for more work: 50 ms of the network at the next frame.
     sums = np.zeros((len(masks), len(weights)), dtype=np.float32)
-    # Small products stay in the calling thread: see _TILE_ROWS in upsample.py.
-    step = max(512, 2 ** 18 // max(1, sums.size))
+    step = _IN_ONE_THREAD // max(1, sums.size)
+    if step < _LEAST_PART:
+        many = torch.from_numpy(masks.astype(np.float32))
+        return (many @ torch.from_numpy(weights.astype(np.float32)).T).numpy()
     for start in range(0, masks.shape[1], step):
         part = np.s_[:, start:start + step]
         sums += masks[part].astype(np.float32) @ weights[part].astype(np.float32).T
