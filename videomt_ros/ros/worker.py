@@ -177,13 +177,14 @@ class Worker:
         while self.broken is None:
             with self._change:
                 self._change.wait_for(lambda: self._waiting or self._stopped)
-                images = {} if self._stopped else self._fresh()
+                stopped = self._stopped
+                images = {} if stopped else self._fresh()
                 self._waiting = {}
                 resets, self._resets = self._resets, {}
                 skipped = {camera: self._skipped[camera] for camera in images}
             for camera, reason in resets.items():  # at the end too: the segmenter lives on
                 self._segmenter.reset(camera.name, reason)
-            if self._stopped:
+            if stopped:
                 return
             for camera in self._process(images, skipped):
                 with self._change:

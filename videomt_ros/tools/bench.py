@@ -21,7 +21,8 @@ import cv2
 from rich.console import Console
 import torch
 from videomt_ros import __version__
-from videomt_ros.network import CheckpointError, load_network
+from videomt_ros.network import CheckpointError, load_network, VideoMT
+from videomt_ros.perception import FrameInput
 from videomt_ros.perception.engines import EngineError, ENGINES, PRECISIONS
 from videomt_ros.share import share_directory
 from videomt_ros.tools.bags.errors import BagError
@@ -113,34 +114,38 @@ def _run(arguments: argparse.Namespace) -> None:
 def _subjects(arguments: argparse.Namespace, folder: Path) -> Iterator[Subject]:
     """Make the networks and their frames, each when it is its turn."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    height, width = arguments.frame
-    names = arguments.networks or ([EMBEDDED, *SIZES] if device == 'cuda' else [EMBEDDED, 'S'])
-    for size in names:
+    engines = arguments.engines or (_ON_CUDA if device == 'cuda' else _ON_CPU)
+    for size in arguments.networks or (
+            [EMBEDDED, *SIZES] if device == 'cuda' else [EMBEDDED, 'S']):
+        chosen = engines
+        if engines is _ON_CPU:
+            chosen = [each for each in (engines if size in (EMBEDDED, 'S') else _ON_CPU_LARGE)
+                      if each[1] != 'bf16' or knows_bf16()]
         # What the embedded network sees is up to the recording.
         for objects in arguments.objects if size != EMBEDDED else [0]:
-            engines = arguments.engines or (_ON_CUDA if device == 'cuda' else _ON_CPU)
-            name = size
-            if size == EMBEDDED:
-                bag = Path(arguments.bag or share_directory() / 'demo' / 'drive')
-                frames = [
-                    frame._replace(frame=cv2.resize(frame.frame, (width, height)))
-                    for frame in islice(recorded_frames(bag), _RECORDED_FRAMES)]
-                if not frames:
-                    raise BagError(f'{bag}: holds no picture; expected some of one camera')
-                network, clip = load_network(arguments.checkpoint), len(frames) - len(frames) // 4
-            else:
-                frames = drawn_frames(height, width, _DRAWN_FRAMES)
-                network, clip = make_puppet(size, objects), _DRAWN_FRAMES // 2
-                if size != 'S' and engines is _ON_CPU:
-                    engines = _ON_CPU_LARGE
-                if len(arguments.objects) > 1:
-                    name = f'{size}, {objects} objects'
-            if device == 'cpu' and not arguments.engines and not knows_bf16():
-                engines = [each for each in engines if each[1] != 'bf16']
+            several = size != EMBEDDED and len(arguments.objects) > 1
+            name = f'{size}, {objects} objects' if several else size
+            network, frames, clip = _network_and_frames(arguments, size, objects)
             network.save_pretrained(folder / name)
-            yield Subject(
-                name, str(folder / name), frames, clip, arguments.rounds, engines, device)
             del network
+            yield Subject(
+                name, str(folder / name), frames, clip, arguments.rounds, chosen, device)
+
+
+def _network_and_frames(
+        arguments: argparse.Namespace, size: str, objects: int,
+) -> tuple[VideoMT, list[FrameInput], int]:
+    """Give a network, the frames that it is shown, and how many of them are a clip."""
+    height, width = arguments.frame
+    if size != EMBEDDED:
+        return (make_puppet(size, objects), drawn_frames(height, width, _DRAWN_FRAMES),
+                _DRAWN_FRAMES // 2)
+    bag = Path(arguments.bag or share_directory() / 'demo' / 'drive')
+    frames = [frame._replace(frame=cv2.resize(frame.frame, (width, height)))
+              for frame in islice(recorded_frames(bag), _RECORDED_FRAMES)]
+    if not frames:
+        raise BagError(f'{bag}: holds no picture; expected some of one camera')
+    return load_network(arguments.checkpoint), frames, len(frames) - len(frames) // 4
 
 
 def _engine(text: str) -> tuple[str, str]:

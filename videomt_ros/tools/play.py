@@ -192,15 +192,16 @@ def _play(reader: Reader, arguments: argparse.Namespace) -> int:
         lonely = player.wait_for_subscribers(arguments.wait)
         if arguments.wait and lonely:
             player.get_logger().warning(f'nobody subscribes to {", ".join(lonely)}')
-        count = player.play(reader.messages(connections), arguments.rate)
-        played = count
-        while arguments.loop and rclpy.ok():
+        count = 0
+        while True:
+            played = player.play(reader.messages(connections), arguments.rate)
+            count += played
+            if not (arguments.loop and rclpy.ok()):
+                break
             if not played:
                 names = ', '.join(sorted(player.topics))
                 raise ReaderError(f'no message on {names}, so nothing to repeat')
             player.rest()
-            played = player.play(reader.messages(connections), arguments.rate)
-            count += played
         # Reliable publishers that vanish take along what has not been acknowledged.
         for topic in player.topics.values():
             topic.wait_for_all_acked(rclpy.duration.Duration(seconds=2))
