@@ -1,6 +1,6 @@
 """Rules for every test: no hub, no ROS traffic beyond this machine; a clean ROS to build with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import os
 from pathlib import Path
 import subprocess
@@ -39,6 +39,16 @@ def run() -> Run:
         assert done.returncode == 0, f'{command} ended with {done.returncode}:\n{done.stdout}'
         return done.stdout
     return run
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread, as on a machine with one core."""
+    import torch
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -138,17 +138,8 @@ def test_semantic_equals_the_formulas_to_the_pixel(frames, grid, resized, source
     assert len(np.unique(found)) > 2
 
 
-@pytest.fixture
-def single_thread():
-    """Let torch take the ways that it has for one thread, as on a machine with one core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize('frames,source', [(3, (60, 90)), (11, (60, 90)), (11, (40, 60))])
-def test_portions_are_rounded_as_the_whole_clip(frames, source, single_thread, monkeypatch):
+def test_portions_are_rounded_as_the_whole_clip(frames, source, one_thread, monkeypatch):
     logits = random_clip(0, frames, 4, 3, (8, 12))[1]
     masks = offline._ClipMasks(logits, (32, 48), (30, 45), source)
     queries = torch.arange(4)

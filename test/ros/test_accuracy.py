@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
-import torch
 from videomt_ros.msg import TrackArray
 from videomt_ros.perception import VideoSegmenter
 from videomt_ros.ros.images import array_to_image
@@ -105,15 +104,6 @@ def received(answers):
     return [metrics.ScoredTrack(seen[-1].class_id, tuple(masks),
                                 sum(each.score for each in seen) / len(answers))
             for masks, seen in found.values()]
-
-
-@pytest.fixture
-def one_thread():
-    """Let torch compute with one thread, as it does in the node's process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def compare_with_the_segmenter(frames, answers):

@@ -3,7 +3,6 @@
 import csv
 import math
 
-import cv2
 from networks import make_network, original_weights
 import pytest
 import torch
@@ -11,15 +10,6 @@ from toy import config, NAMES, stage
 from videomt_ros.network import load_network
 from videomt_ros.training.config import Network
 from videomt_ros.training.trainer import FOLDER, LOG, Trainer
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    """Give torch and OpenCV back the threads that a trainer takes from them."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
 
 
 def our_folder(network, path, dtype=None):

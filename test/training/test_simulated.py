@@ -3,7 +3,6 @@
 import csv
 import math
 
-import cv2
 import pytest
 import torch
 from toy import config, stage
@@ -15,15 +14,6 @@ from videomt_ros.training.trainer import FOLDER, LOG, Trainer
 pytest.importorskip('pybullet')
 
 SIZE, FRAMES = (72, 96), 3
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    """Give torch and OpenCV back the threads that a trainer takes from them."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
 
 
 def test_two_simulated_scenes_train_a_network_for_the_simulators_classes(tmp_path):

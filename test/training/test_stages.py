@@ -1,22 +1,11 @@
 """What a stage asks for reaches the step and the optimizers: masked attention, rates by depth."""
 
-import cv2
 import pytest
-import torch
 from toy import config, stage
 from videomt_ros.training.clip_step import ClipStep
 from videomt_ros.training.trainer import Trainer
 
 LR, DECAY = 1e-3, 0.5
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    """Give torch and OpenCV back the threads that a trainer takes from them."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
 
 
 def shares_of(monkeypatch, settings):

@@ -7,7 +7,6 @@ from pathlib import Path
 import subprocess
 import sys
 
-import cv2
 import pytest
 import torch
 from toy import config, NAMES, stage, write_json, write_pictures, write_videos
@@ -20,15 +19,6 @@ from videomt_ros.training.trainer import CHECKPOINT, FOLDER, LOG, make_network, 
 STAGES = (
     stage('frame', steps=6, masked_attention=(0.0, 0.8), optimizer='muon'),
     stage('clip', steps=4, frames=3, lead=2))
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    """Give torch and OpenCV back the threads that a trainer takes from them."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
 
 
 def rows(output):

@@ -120,6 +120,21 @@ def test_polygons_are_a_truth_too(drive, kit, tmp_path, bag):
     assert tuple(map(int, shown.groups())) == (1, 40, 40)
 
 
+@pytest.fixture
+def complaint(drive, kit, tmp_path, bag):
+    """Give a function that tells what is said of a truth that was changed."""
+    def ask(change=lambda truth: None):
+        truth = truth_of(kit)
+        change(truth)
+        (tmp_path / 'truth.json').write_text(json.dumps(truth))
+        code, _, err = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
+                           tmp_path / 'truth.json')
+        assert code == FAILED and err.count('\n') == 1
+        return err
+
+    return ask
+
+
 def replace(segment, place=0):
     """Give a change that puts something in the place of a mask."""
     def change(truth):
@@ -145,26 +160,17 @@ def replace(segment, place=0):
         ({'size': [4, 4], 'counts': [-1, 17]}, "{'size': [4, 4], 'counts': [-1, 17]}"),
         ({'size': [4, 4], 'counts': 8}, "{'size': [4, 4], 'counts': 8}")))])
 def test_a_truth_of_another_layout_is_told_before_the_work(
-        drive, kit, tmp_path, bag, monkeypatch, change, sentence):
+        complaint, tmp_path, monkeypatch, change, sentence):
     monkeypatch.setattr('videomt_ros.tools.bags.single.Pipeline', None)
-    truth = truth_of(kit)
-    change(truth)
-    (tmp_path / 'truth.json').write_text(json.dumps(truth))
-    code, _, err = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
-                       tmp_path / 'truth.json')
-    assert code == FAILED and sentence in err and err.count('\n') == 1
+    err = complaint(change)
+    assert sentence in err
     assert f'{tmp_path}/truth.json' in err
 
 
-def test_a_truth_that_takes_pycocotools_says_so_before_the_work(
-        drive, kit, tmp_path, bag, monkeypatch):
-    (tmp_path / 'truth.json').write_text(json.dumps(truth_of(kit)))
+def test_a_truth_that_takes_pycocotools_says_so_before_the_work(complaint, monkeypatch):
     monkeypatch.setattr('videomt_ros.tools.bags.single.Pipeline', None)
     monkeypatch.setitem(sys.modules, 'pycocotools.mask', None)
-    code, _, err = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
-                       tmp_path / 'truth.json')
-    assert code == FAILED and err.count('\n') == 1
-    assert 'to read them takes pycocotools: pip install pycocotools' in err
+    assert 'to read them takes pycocotools: pip install pycocotools' in complaint()
 
 
 @pytest.mark.parametrize(('change', 'sentence'), [
@@ -177,11 +183,7 @@ def test_a_truth_that_takes_pycocotools_says_so_before_the_work(
     (lambda truth: truth.pop('videos'), 'is no truth in the layout of YouTube-VIS'),
     (lambda truth: truth['annotations'][0]['segmentations'][0].update(size=[4, 4]),
      'a mask has 4x4 pixels, but the frame has 128x96')])
-def test_a_truth_that_does_not_fit(drive, kit, tmp_path, bag, change, sentence):
-    truth = truth_of(kit)
-    change(truth)
-    (tmp_path / 'truth.json').write_text(json.dumps(truth))
-    code, _, err = bag(drive, tmp_path / 'out.mcap', '--html', tmp_path / 'r.html', '--truth',
-                       tmp_path / 'truth.json')
-    assert code == FAILED and sentence in err and err.count('\n') == 1
+def test_a_truth_that_does_not_fit(complaint, tmp_path, change, sentence):
+    err = complaint(change)
+    assert sentence in err
     assert not (tmp_path / 'out.mcap').exists()
